@@ -1,0 +1,1 @@
+"""Probe sets: which films and which masks are which concept."""

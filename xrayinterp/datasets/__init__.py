@@ -1,0 +1,1 @@
+"""Data sets by manifest: films with labels, boxes, masks and splits; synthetic films; public examples."""

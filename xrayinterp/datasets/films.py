@@ -1,0 +1,160 @@
+"""Data manifests and the films they describe: the one reader for training, concepts and studies."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from PIL import Image
+
+from ..errors import Code, XrayInterpError
+from ..paths import data_root, manifest_dir
+
+FloatImage = npt.NDArray[np.float32]
+BoolMask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data manifest: where a data set comes from, under what terms, and how its table is read.
+
+    `masks` maps a mask class to its bit in the 16-bit mask PNG; `scores` maps a rater to six columns.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    citation: str
+    table: str
+    columns: Mapping[str, str]
+    findings: tuple[str, ...] = ()
+    normal: str | None = None
+    masks: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Film:
+    """One row of a data set.
+
+    `labels` holds 0 or 1 for each finding of the manifest; `normal` is None where the data set does not say;
+    `scores` holds six zone scores per rater; `native_width` is the width in pixels before storage.
+    """
+
+    id: str
+    dataset: str
+    path: Path
+    patient: str
+    split: str
+    view: str
+    sex: str
+    age: float | None
+    native_width: int
+    labels: Mapping[str, int]
+    normal: bool | None
+    mask_path: Path | None
+    mask_bits: Mapping[str, int]
+    scores: Mapping[str, tuple[float, ...]]
+    licence: str
+
+    def pixels(self) -> FloatImage:
+        """The film as float32 (H, W) in [0, 1]."""
+        with Image.open(self.path) as image:
+            return np.asarray(image.convert("L"), dtype=np.float32) / 255.0
+
+    def mask(self, name: str) -> BoolMask:
+        """The mask of class `name`, bool (H, W) on the grid of `pixels`; all False where the class is absent."""
+        if self.mask_path is None:
+            raise XrayInterpError(Code.DATA_MISSING, f"Film {self.id} of {self.dataset} has no masks.")
+        with Image.open(self.mask_path) as image:
+            bits = np.asarray(image).astype(np.int64)
+        return (bits >> self.mask_bits[name] & 1).astype(bool)
+
+
+def load_manifest(name: str) -> DataSet:
+    """The data manifest `name` of `data_manifests/datasets`."""
+    path = manifest_dir() / "datasets" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise XrayInterpError(Code.DATA_MISSING, f"There is no data manifest called {name!r}.", f"Known: {known}.")
+    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw["findings"] = tuple(raw.get("findings", ()))
+    try:
+        return DataSet(**raw)
+    except TypeError as error:
+        raise XrayInterpError(Code.BAD_MANIFEST, f"{path} is not a data manifest: {error}.") from error
+
+
+def load_films(
+    name: str,
+    *,
+    root: Path | None = None,
+    splits: Iterable[str] | None = None,
+    min_native_width: int = 0,
+) -> list[Film]:
+    """Films of data set `name`, in table order.
+
+    Args:
+        root: data root; None takes XRAYINTERP_DATA.
+        splits: keep only these; None keeps all.
+        min_native_width: keep films whose original width in pixels is at least this.
+
+    Raises:
+        XrayInterpError: `data-missing` where the table is not there.
+    """
+    manifest = load_manifest(name)
+    folder = data_root(root)
+    table = folder / manifest.table
+    if not table.is_file():
+        raise XrayInterpError(
+            Code.DATA_MISSING, f"{table} is not there.", f"Put {manifest.title} there; see data_manifests."
+        )
+    wanted = None if splits is None else set(splits)
+    with table.open(newline="", encoding="utf-8") as handle:
+        films = [_film(row, manifest, folder) for row in csv.DictReader(handle)]
+    return [
+        film for film in films if film.native_width >= min_native_width and (wanted is None or film.split in wanted)
+    ]
+
+
+def _film(row: Mapping[str, str], manifest: DataSet, folder: Path) -> Film:
+    columns = manifest.columns
+
+    def cell(key: str) -> str:
+        return row.get(columns.get(key, ""), "") or ""
+
+    return Film(
+        id=cell("id"),
+        dataset=manifest.name,
+        path=folder / cell("file"),
+        patient=cell("patient"),
+        split=cell("split"),
+        view=cell("view"),
+        sex=cell("sex"),
+        age=_number(cell("age")),
+        native_width=int(cell("native_width") or 0),
+        labels={finding: int(row[finding]) for finding in manifest.findings},
+        normal=None if manifest.normal is None else row[manifest.normal] == "1",
+        mask_path=folder / cell("mask") if cell("mask") else None,
+        mask_bits=manifest.masks,
+        scores={
+            rater: tuple(float(row[c]) for c in zones)
+            for rater, zones in manifest.scores.items()
+            if all(row[c] != "" for c in zones)
+        },
+        licence=cell("licence"),
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Network dissection: which units fire where a concept is."""

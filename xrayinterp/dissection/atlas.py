@@ -1,0 +1,71 @@
+"""The atlas of a model: which unit of which layer fires where a concept is, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+ProbeSeen = Literal["yes", "no", "unknown"]
+
+
+@dataclass(frozen=True)
+class AtlasRow:
+    """One unit and one concept of one layer, pooled over all pixels of all probe films.
+
+    `iou` of the unit's region (values above `threshold`) with the concept's masks; `ceiling` is the highest IoU that
+    the region's area allows, min(area, coverage) / max(area, coverage); `precision` the share of the region inside the
+    masks; `null_p` the permutation p-value of the unit's best IoU; `null_high` the 95th percentile of the unit's best IoU
+    over permuted masks; `ci_low` and `ci_high` bound `iou` over patients. `films` and `patients` count those that show the
+    concept. `iou_crossfit` is the IoU on the half of the patients that did not choose the label (None if not run).
+    `label` is True for the unit's concept if it is a detector, on several rows where the label is joint.
+    """
+
+    layer: str
+    unit: int
+    concept: str
+    iou: float
+    precision: float
+    ceiling: float
+    null_p: float
+    null_high: float
+    ci_low: float
+    ci_high: float
+    threshold: float
+    area: float
+    coverage: float
+    films: int
+    patients: int
+    probe: str
+    probe_seen: ProbeSeen
+    label: bool
+    iou_crossfit: float | None = None
+    exemplars: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Mean pooled value of every unit, (units,) float64, over films without findings: what "normal" contributes."""
+
+    means: npt.NDArray[np.float64]
+    films: int
+    described: str
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Everything known of a model's units from one probe set.
+
+    `references` maps a layer to its Reference. `provenance` holds model name and hash, probe, definition, counts, seed.
+    """
+
+    model: str
+    model_sha256: str | None
+    probe: str
+    definition: str
+    rows: tuple[AtlasRow, ...]
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Models by name: weights in, a frozen module with a card out."""

@@ -1,0 +1,1 @@
+"""Torch, one level below methods: taps, intercepted operators, batching."""

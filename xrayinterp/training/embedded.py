@@ -1,0 +1,256 @@
+"""`make embedded`: retrain the built-in models, measure them once on test, and rebuild their atlases.
+
+Every step leaves its result under the cache folder and is skipped when it is there, so a broken run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import typer
+
+from ..datasets.films import Film, load_films, load_manifest
+from ..models.architectures import DenseNet
+from ..models.chest_model import Calibration, FindingMetrics, Interval
+from ..models.zoo import BUILTIN_DIR, save_builtin
+from ..paths import cache_dir
+from . import brixia
+from .films import AUXILIARY, TrainingSet, any_finding, auxiliary_targets, finding_targets, squares
+from .loop import Recipe, Teacher, mean_auroc, predict, train
+from .measure import (
+    Scored,
+    auroc_interval,
+    calibrate,
+    covariate_scores,
+    expected_calibration_error,
+    finding_metrics,
+    mean_auroc_interval,
+    operating_point,
+)
+from .recipes import COMPACT, DETAIL, SHUFFLED, SIZE, TEACHERS, WEAK
+
+FINDINGS = load_manifest("nih").findings
+ANY = "any finding"
+TEST = "NIH test split of the built-in training set"
+VAL = "NIH val split of the built-in training set"
+
+app = typer.Typer(help=__doc__, add_completion=False)
+
+
+def folder() -> Path:
+    """Where checkpoints and logs of training runs lie."""
+    return cache_dir() / "training"
+
+
+def nih(split: str) -> list[Film]:
+    """Frontal NIH films of a split, at least 128 px wide before storage."""
+    return load_films("nih", splits=[split], min_native_width=DETAIL)
+
+
+@cache
+def compact_set(split: str) -> TrainingSet:
+    """Films with the fourteen labels, any finding, and the auxiliary targets."""
+    films = nih(split)
+    targets = np.concatenate([finding_targets(films, FINDINGS), any_finding(films), auxiliary_targets(films)], 1)
+    return _set(films, targets, (*FINDINGS, ANY, *AUXILIARY))
+
+
+@cache
+def weak_set(split: str) -> TrainingSet:
+    """Films with the one label any finding or none, and the auxiliary targets."""
+    films = nih(split)
+    return _set(films, np.concatenate([any_finding(films), auxiliary_targets(films)], 1), (ANY, *AUXILIARY))
+
+
+def shuffled(data: TrainingSet, seed: int = 0) -> TrainingSet:
+    """The same films with their targets handed to films of other patients."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    return replace(data, targets=data.targets[order])
+
+
+def _set(films: Sequence[Film], targets: np.ndarray, names: tuple[str, ...]) -> TrainingSet:
+    return TrainingSet(squares(films, DETAIL), torch.from_numpy(targets), names, tuple(film.patient for film in films))
+
+
+def trained(recipe: Recipe, build: Any, *, start: DenseNet | None = None, teachers: Sequence[Teacher] = ()) -> DenseNet:
+    """The finished run of `recipe`, trained now if it is not there; `build(split)` gives its films."""
+    done = folder() / f"{recipe.name}.pt"
+    films = build("train")
+    if not done.is_file():
+        model = train(recipe, films, build("val"), folder(), start=start, teachers=teachers)
+        torch.save(model.state_dict(), done)
+    model = DenseNet(recipe.shape, len(films.names))
+    model.load_state_dict(torch.load(done, weights_only=True))
+    return model.eval()
+
+
+def without_auxiliary(model: DenseNet, keep: int) -> DenseNet:
+    """The same network with its first `keep` outputs only."""
+    head = model.classifier
+    model.classifier = torch.nn.Linear(head.in_features, keep)
+    with torch.no_grad():
+        model.classifier.weight.copy_(head.weight[:keep])
+        model.classifier.bias.copy_(head.bias[:keep])
+    return model.eval()
+
+
+def best_of(networks: Sequence[DenseNet], sizes: Sequence[int]) -> DenseNet:
+    """The network with the highest mean val AUROC, each at its own input size."""
+    val = compact_set("val")
+    labels = val.targets[:, : len(FINDINGS)].numpy()
+    scores = [
+        mean_auroc(labels, predict(network, val.films, size)) for network, size in zip(networks, sizes, strict=True)
+    ]
+    return networks[int(np.argmax(scores))]
+
+
+def measured(model: DenseNet, findings: Sequence[str], labels: Any) -> dict[str, Any]:
+    """The measured part of a card: thresholds and calibration from val, one look at test."""
+    val_films, test_films = nih("val"), nih("test")
+    val_logits, test_logits = (predict(model, squares(f, DETAIL), SIZE) for f in (val_films, test_films))
+    val_labels, test_labels = labels(val_films), labels(test_films)
+
+    def scored(films: Sequence[Film], y: np.ndarray, logits: np.ndarray) -> list[Scored]:
+        patients = tuple(f.patient for f in films)
+        return [Scored(y[:, j], logits[:, j].astype(np.float64), patients) for j in range(len(findings))]
+
+    val, test = scored(val_films, val_labels, val_logits), scored(test_films, test_labels, test_logits)
+    calibrations = {f: calibrate(v, VAL) for f, v in zip(findings, val, strict=True)}
+    return {
+        "findings": list(findings),
+        "operating_points": {
+            f: asdict(operating_point(v, t, TEST)) for f, v, t in zip(findings, val, test, strict=True)
+        },
+        "calibrations": {f: asdict(c) for f, c in calibrations.items()},
+        "metrics": {f: _metrics(finding_metrics(v, t, TEST)) for f, v, t in zip(findings, val, test, strict=True)},
+        "tested_on": f"{TEST}: {len(test_films)} films of {len({f.patient for f in test_films})} patients",
+        "measured": {
+            "mean_auroc": _interval(mean_auroc_interval(test)),
+            "mean_val_auroc": _interval(mean_auroc_interval(val)),
+            "test_ece": {
+                f: expected_calibration_error(t.labels, _probability(t.scores, calibrations[f]))
+                for f, t in zip(findings, test, strict=True)
+            },
+            **beside(test, test_films, findings, labels),
+        },
+    }
+
+
+def beside(test: Sequence[Scored], films: Sequence[Film], findings: Sequence[str], labels: Any) -> dict[str, Any]:
+    """AUROC of view, sex and age alone, and of the model within PA and within AP films."""
+    train_films = nih("train")
+    covariates = covariate_scores(auxiliary_targets(train_films), labels(train_films), auxiliary_targets(films))
+    views = np.array([film.view for film in films])
+    patients = tuple(film.patient for film in films)
+    rows: dict[str, Any] = {"view_sex_age": {}, "within_PA": {}, "within_AP": {}}
+    alone = [Scored(t.labels, covariates[:, j], patients) for j, t in enumerate(test)]
+    for finding, model, covariate in zip(findings, test, alone, strict=True):
+        rows["view_sex_age"][finding] = _interval(auroc_interval(covariate))
+        for view in ("PA", "AP"):
+            rows[f"within_{view}"][finding] = _interval(auroc_interval(model.only(views == view)))
+    rows["mean_view_sex_age"] = _interval(mean_auroc_interval(alone))
+    return rows
+
+
+def _probability(logits: Any, calibration: Calibration) -> Any:
+    return 1 / (1 + np.exp(-(calibration.slope * logits + calibration.intercept)))
+
+
+def _interval(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.value, interval.low, interval.high]
+
+
+def _metrics(metrics: FindingMetrics) -> dict[str, Any]:
+    return asdict(metrics) | {"auroc": _interval(metrics.auroc)}
+
+
+def half(model: DenseNet) -> DenseNet:
+    """Weights rounded to float16, as they are shipped, so that what is measured is what is shipped."""
+    return model.half().float()
+
+
+@app.command()
+def compact() -> None:
+    """Train the teachers and `compact`, measure and ship it."""
+    networks = [trained(recipe, compact_set) for recipe in TEACHERS]
+    sizes = [recipe.stages[-1].size for recipe in TEACHERS]
+    found = [Teacher(network, size) for network, size in zip(networks, sizes, strict=True)]
+    model = trained(COMPACT, compact_set, start=best_of(networks, sizes), teachers=found)
+    model = half(without_auxiliary(model, len(FINDINGS)))
+    facts = measured(model, FINDINGS, lambda films: finding_targets(films, FINDINGS))
+    ship("compact", model, facts | {"task": "findings"})
+
+
+@app.command()
+def weak() -> None:
+    """Train `weak`, measure and ship it."""
+    model = half(without_auxiliary(trained(WEAK, weak_set), 1))
+    ship("weak", model, measured(model, (ANY,), any_finding) | {"task": "findings"})
+
+
+@app.command()
+def control() -> None:
+    """Train the net on shuffled labels that dissection is compared with; it is not shipped."""
+    trained(SHUFFLED, lambda split: shuffled(compact_set(split)) if split == "train" else compact_set(split))
+
+
+@app.command(name="brixia")
+def brixia_command() -> None:
+    """Fine-tune `compact` on Brixia scores: one model a fold for honest errors, one on all films to ship."""
+    start = DenseNet(COMPACT.shape, len(compact_set("val").names))
+    start.load_state_dict(torch.load(folder() / "compact.pt", weights_only=True))
+    films = brixia.scored(load_films("cohen"))
+    zones, raters = brixia.zone_scores(films)
+    data = brixia.Severities(squares(films, DETAIL), zones, tuple(f.patient for f in films), raters)
+    folds = brixia.fold_of([f.patient for f in load_films("cohen")])
+    fold = np.array([folds[p] for p in data.patients])
+    predicted, means = np.zeros((len(films), 6)), np.zeros(len(films))
+    for k in range(fold.max() + 1):
+        inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        model = brixia.fit(start, data.films[inside], zones[inside], seed=k)
+        torch.save(model.state_dict(), folder() / f"brixia-fold{k}.pt")
+        predicted[outside] = predict(model, data.films[outside], SIZE)[:, :6]
+        means[outside] = zones[inside].sum(1).mean()
+    (folder() / "brixia-folds.json").write_text(json.dumps(folds), encoding="utf-8")
+    figures = brixia.severity_figures(data, predicted, means)
+    model = half(brixia.fit(start, data.films, zones))
+    facts = {
+        "findings": [*brixia.ZONES, "global"],
+        "task": "severity",
+        "operating_points": {},
+        "calibrations": {},
+        "metrics": {},
+        "tested_on": f"{len(films)} films of {len(set(data.patients))} patients, five-fold cross-validation",
+        "measured": figures,
+    }
+    ship("brixia", model, facts)
+
+
+def ship(name: str, model: DenseNet, facts: dict[str, Any]) -> None:
+    """Write a built-in model and its measured card into the package."""
+    save_builtin(BUILTIN_DIR, name, model, facts | {"size": SIZE, "scale": 1.0, "detail": DETAIL})
+    sys.stderr.write(f"{name}: {json.dumps(facts['measured'], indent=1)}\n")
+
+
+@app.command(name="all")
+def everything() -> None:
+    """Everything, in order."""
+    compact()
+    weak()
+    control()
+    brixia_command()
+    from .atlases import build
+
+    build()
+
+
+if __name__ == "__main__":
+    app()

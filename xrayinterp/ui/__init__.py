@@ -1,0 +1,1 @@
+"""The page: figures, services, state and panels; the only room that knows Streamlit."""
