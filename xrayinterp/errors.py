@@ -25,6 +25,7 @@ class Code(StrEnum):
     COLOUR = "colour"  # refused for CR/DX, a warning for secondary captures and rasters
     # warnings only
     VIEW_UNKNOWN = "view-unknown"
+    AP_VIEW = "ap-view"
     BAD_WINDOW = "bad-window"
     FOR_PROCESSING = "for-processing"
     BURNT_IN = "burnt-in-annotation"
@@ -33,7 +34,9 @@ class Code(StrEnum):
     LOW_RESOLUTION = "low-resolution"
     BODY_PART = "body-part"
     ORIENTATION = "orientation"
+    POLARITY = "polarity"
     LOOKS_UNLIKE_CHEST = "looks-unlike-chest"
+    MODEL_DETAIL = "model-detail"
     # models and their weights
     UNKNOWN_MODEL = "unknown-model"
     WEIGHTS_MISSING = "weights-missing"
@@ -51,6 +54,9 @@ class Code(StrEnum):
     DATA_MISSING = "data-missing"
     BAD_MANIFEST = "bad-manifest"
     ATLAS_MISMATCH = "atlas-mismatch"
+    # fetching
+    OFFLINE = "offline"
+    WRONG_HASH = "wrong-hash"
     INTERNAL = "internal"
 
 

@@ -7,21 +7,14 @@ No ReLU is in place: what a tap keeps is what the layer computed.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layout import DenseNetShape
 
-@dataclass(frozen=True)
-class DenseNetShape:
-    """Size of a DenseNet: growth rate, layers in each block, channels after the stem, bottleneck factor."""
-
-    growth: int = 32
-    blocks: tuple[int, ...] = (6, 12, 24, 16)
-    stem: int = 64
-    bottleneck: int = 4
+__all__ = ["DenseNet", "DenseNetShape"]
 
 
 class _DenseLayer(nn.Module):

@@ -1,10 +1,10 @@
-"""What a model is to the rest of the house: a frozen module that gives logits, with a card that says what it is worth."""
+"""What a model is to the rest of the house: a frozen module that gives logits, and a card that says its worth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,88 +15,18 @@ from ..errors import Code, XrayInterpError
 from ..imaging import geometry
 from ..imaging.geometry import Fit, Frame
 from ..imaging.radiograph import Radiograph
+from .card import Calibration, Card, FindingMetrics, Interval, Layer, OperatingPoint
 from .prepare import as_square, resize, to_input
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured figure with its 95 % interval over patients."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """Decision thresholds of one finding, in logits.
-
-    `threshold` flags the finding; between `sensitive` (90 % sensitivity) and `specific` (90 % specificity) the answer
-    is "not sure". `sensitivity` and `specificity` are those at `threshold` on `measured_on`; None where not published.
-    """
-
-    threshold: float
-    sensitive: float | None = None
-    specific: float | None = None
-    sensitivity: float | None = None
-    specificity: float | None = None
-    measured_on: str = ""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How a logit becomes a probability: sigmoid(slope * logit + intercept), fitted on `fitted_on`.
-
-    `prevalence` is that set's share of positive films, `ece` the expected calibration error left on it.
-    """
-
-    slope: float
-    intercept: float
-    prevalence: float
-    ece: float
-    fitted_on: str
-
-
-@dataclass(frozen=True)
-class FindingMetrics:
-    """What was measured of one finding; `auroc` is None where nothing was.
-
-    `patients` counts positive patients in val and test together; `assessed` is False where the AUROC's lower bound is
-    under .60 or fewer than 15 positive patients stand behind it: such a finding is explained but never flagged.
-    """
-
-    auroc: Interval | None = None
-    patients: int | None = None
-    measured_on: str = ""
-    source: str = ""
-    assessed: bool = True
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A named dissection layer: module path of its map, side of the square grid at the input size, number of units."""
-
-    path: str
-    grid: int
-    units: int
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a reader must know of a model before trusting it.
-
-    `research_only` marks weights that saw non-commercial or unstated data. `measured` holds any further figures.
-    """
-
-    title: str
-    summary: str
-    data: str
-    licence: str
-    limits: tuple[str, ...]
-    sha256: str | None
-    research_only: bool = False
-    tested_on: str = ""
-    measured: Mapping[str, Any] = field(default_factory=dict)
+__all__ = [
+    "Calibration",
+    "Card",
+    "ChestModel",
+    "FindingMetrics",
+    "Interval",
+    "Layer",
+    "OperatingPoint",
+]
 
 
 @dataclass(frozen=True)
@@ -104,8 +34,8 @@ class ChestModel:
     """A model ready to predict and to be explained.
 
     `module`: eval mode, parameters frozen, no in-place ReLU, (N, 1, size, size) in [-scale, scale] -> logits (N, F).
-    `findings`: names of the F outputs, trained ones only. `layers`: dissection layers by name; values at a layer are its
-    rectified map. `detail`: side in pixels to which films are first reduced, or None. `task`: for "severity" the
+    `findings`: names of the F outputs, trained ones only. `layers`: dissection layers by name; values at a layer are
+    its rectified map. `detail`: side in pixels to which films are first reduced, or None. `task`: for "severity" the
     outputs are zone scores A to F (0 to 3) and `global`, and a logit is the raw output.
     """
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ from ..datasets.films import Film, load_films, load_manifest
 from ..models.architectures import DenseNet
 from ..models.chest_model import Calibration, FindingMetrics, Interval
 from ..models.zoo import BUILTIN_DIR, save_builtin
-from ..paths import cache_dir
 from . import brixia
+from .checkpoints import training_folder
 from .films import AUXILIARY, TrainingSet, any_finding, auxiliary_targets, finding_targets, squares
-from .loop import Recipe, Teacher, mean_auroc, predict, train
+from .loop import Recipe, Teacher, predict, train
 from .measure import (
     Scored,
     auroc_interval,
@@ -43,11 +42,6 @@ TEST = "NIH test split of the built-in training set"
 VAL = "NIH val split of the built-in training set"
 
 app = typer.Typer(help=__doc__, add_completion=False)
-
-
-def folder() -> Path:
-    """Where checkpoints and logs of training runs lie."""
-    return cache_dir() / "training"
 
 
 def nih(split: str) -> list[Film]:
@@ -82,10 +76,10 @@ def _set(films: Sequence[Film], targets: np.ndarray, names: tuple[str, ...]) -> 
 
 def trained(recipe: Recipe, build: Any, *, start: DenseNet | None = None, teachers: Sequence[Teacher] = ()) -> DenseNet:
     """The finished run of `recipe`, trained now if it is not there; `build(split)` gives its films."""
-    done = folder() / f"{recipe.name}.pt"
+    done = training_folder() / f"{recipe.name}.pt"
     films = build("train")
     if not done.is_file():
-        model = train(recipe, films, build("val"), folder(), start=start, teachers=teachers)
+        model = train(recipe, films, build("val"), training_folder(), start=start, teachers=teachers)
         torch.save(model.state_dict(), done)
     model = DenseNet(recipe.shape, len(films.names))
     model.load_state_dict(torch.load(done, weights_only=True))
@@ -100,16 +94,6 @@ def without_auxiliary(model: DenseNet, keep: int) -> DenseNet:
         model.classifier.weight.copy_(head.weight[:keep])
         model.classifier.bias.copy_(head.bias[:keep])
     return model.eval()
-
-
-def best_of(networks: Sequence[DenseNet], sizes: Sequence[int]) -> DenseNet:
-    """The network with the highest mean val AUROC, each at its own input size."""
-    val = compact_set("val")
-    labels = val.targets[:, : len(FINDINGS)].numpy()
-    scores = [
-        mean_auroc(labels, predict(network, val.films, size)) for network, size in zip(networks, sizes, strict=True)
-    ]
-    return networks[int(np.argmax(scores))]
 
 
 def measured(model: DenseNet, findings: Sequence[str], labels: Any) -> dict[str, Any]:
@@ -172,19 +156,22 @@ def _metrics(metrics: FindingMetrics) -> dict[str, Any]:
     return asdict(metrics) | {"auroc": _interval(metrics.auroc)}
 
 
-def half(model: DenseNet) -> DenseNet:
-    """Weights rounded to float16, as they are shipped, so that what is measured is what is shipped."""
-    return model.half().float()
+def as_shipped(model: DenseNet) -> DenseNet:
+    """Kernels and matrices rounded to float16, as `save_builtin` stores them, so that what is measured is shipped."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.half().float())
+    return model
 
 
 @app.command()
 def compact() -> None:
     """Train the teachers and `compact`, measure and ship it."""
-    networks = [trained(recipe, compact_set) for recipe in TEACHERS]
-    sizes = [recipe.stages[-1].size for recipe in TEACHERS]
-    found = [Teacher(network, size) for network, size in zip(networks, sizes, strict=True)]
-    model = trained(COMPACT, compact_set, start=best_of(networks, sizes), teachers=found)
-    model = half(without_auxiliary(model, len(FINDINGS)))
+    teachers = [Teacher(trained(recipe, compact_set), recipe.stages[-1].size) for recipe in TEACHERS]
+    start = next(t.module for t, recipe in zip(teachers, TEACHERS, strict=True) if recipe.shape == COMPACT.shape)
+    model = trained(COMPACT, compact_set, start=start, teachers=teachers)
+    model = as_shipped(without_auxiliary(model, len(FINDINGS)))
     facts = measured(model, FINDINGS, lambda films: finding_targets(films, FINDINGS))
     ship("compact", model, facts | {"task": "findings"})
 
@@ -192,7 +179,7 @@ def compact() -> None:
 @app.command()
 def weak() -> None:
     """Train `weak`, measure and ship it."""
-    model = half(without_auxiliary(trained(WEAK, weak_set), 1))
+    model = as_shipped(without_auxiliary(trained(WEAK, weak_set), 1))
     ship("weak", model, measured(model, (ANY,), any_finding) | {"task": "findings"})
 
 
@@ -206,7 +193,7 @@ def control() -> None:
 def brixia_command() -> None:
     """Fine-tune `compact` on Brixia scores: one model a fold for honest errors, one on all films to ship."""
     start = DenseNet(COMPACT.shape, len(compact_set("val").names))
-    start.load_state_dict(torch.load(folder() / "compact.pt", weights_only=True))
+    start.load_state_dict(torch.load(training_folder() / "compact.pt", weights_only=True))
     films = brixia.scored(load_films("cohen"))
     zones, raters = brixia.zone_scores(films)
     data = brixia.Severities(squares(films, DETAIL), zones, tuple(f.patient for f in films), raters)
@@ -216,12 +203,12 @@ def brixia_command() -> None:
     for k in range(fold.max() + 1):
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         model = brixia.fit(start, data.films[inside], zones[inside], seed=k)
-        torch.save(model.state_dict(), folder() / f"brixia-fold{k}.pt")
+        torch.save(model.state_dict(), training_folder() / f"brixia-fold{k}.pt")
         predicted[outside] = predict(model, data.films[outside], SIZE)[:, :6]
         means[outside] = zones[inside].sum(1).mean()
-    (folder() / "brixia-folds.json").write_text(json.dumps(folds), encoding="utf-8")
+    (training_folder() / "brixia-folds.json").write_text(json.dumps(folds), encoding="utf-8")
     figures = brixia.severity_figures(data, predicted, means)
-    model = half(brixia.fit(start, data.films, zones))
+    model = as_shipped(brixia.fit(start, data.films, zones))
     facts = {
         "findings": [*brixia.ZONES, "global"],
         "task": "severity",
@@ -240,16 +227,20 @@ def ship(name: str, model: DenseNet, facts: dict[str, Any]) -> None:
     sys.stderr.write(f"{name}: {json.dumps(facts['measured'], indent=1)}\n")
 
 
-@app.command(name="all")
-def everything() -> None:
-    """Everything, in order."""
-    compact()
-    weak()
-    control()
-    brixia_command()
+@app.command()
+def atlases() -> None:
+    """Dissect the built-in models over films they have not seen."""
     from .atlases import build
 
     build()
+
+
+@app.callback(invoke_without_command=True)
+def everything(context: typer.Context) -> None:
+    """Without a command: everything, in order."""
+    if context.invoked_subcommand is None:
+        for step in (compact, weak, control, brixia_command, atlases):
+            step()
 
 
 if __name__ == "__main__":

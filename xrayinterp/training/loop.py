@@ -56,7 +56,7 @@ class Recipe:
 class Teacher:
     """A trained network and the input size it is used at."""
 
-    module: nn.Module
+    module: DenseNet
     size: int
 
 

@@ -12,25 +12,24 @@ DETAIL = 128
 """Films are reduced to this side in pixels: most NIH films at hand have no more."""
 SIZE = 224
 """Input side of the finished models."""
-SHAPE = DenseNetShape(growth=24, blocks=(4, 8, 12, 8), stem=48)
-
+WIDE = DenseNetShape(growth=24, blocks=(4, 8, 12, 8), stem=48)
 DEEP = DenseNetShape(growth=16, blocks=(6, 12, 24, 16), stem=32)
 
 TEACHERS = (
-    Recipe("teacher-0", SHAPE, (Stage(128, 8), Stage(160, 12)), scored=14, seed=0),
-    Recipe("teacher-1", DEEP, (Stage(128, 8), Stage(192, 12)), scored=14, seed=1),
+    Recipe("teacher-0", WIDE, (Stage(128, 8), Stage(160, 12)), scored=14, seed=0),
+    Recipe("teacher-1", DEEP, (Stage(128, 8), Stage(160, 12)), scored=14, seed=1),
 )
-"""Two networks that differ in shape, resolution and seed; together they are the better labels `compact` learns from."""
+"""Two networks that differ in shape and seed; together they are the better labels `compact` learns from."""
 
-COMPACT = Recipe("compact", SHAPE, (Stage(SIZE, 20),), scored=14, seed=10, rate=2.5e-3, soft=0.7)
-"""Starts from the best teacher and learns, at full input size, from labels and from both teachers."""
+COMPACT = Recipe("compact", DEEP, (Stage(SIZE, 12),), scored=14, seed=10, rate=2.5e-3, soft=0.7)
+"""Starts from the deep teacher and learns, at full input size, from labels and from both teachers."""
 
 WEAK = Recipe(
     "weak", DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32), (Stage(128, 8), Stage(SIZE, 10)), scored=1, seed=20
 )
 """Any finding or none, and nothing else: it never sees the name of a finding."""
 
-SHUFFLED = replace(WEAK, name="shuffled", shape=SHAPE, stages=(Stage(128, 6), Stage(SIZE, 2)), scored=14, seed=30)
+SHUFFLED = replace(WEAK, name="shuffled", shape=DEEP, stages=(Stage(128, 6), Stage(SIZE, 2)), scored=14, seed=30)
 """The control: the fourteen labels handed to other patients, so that nothing can be learned from them."""
 
 BRIXIA_EPOCHS = 30

@@ -1,0 +1,101 @@
+"""Weights on disk: `<name>.safetensors` with its record `<name>.json`, written together and checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ..errors import Code, XrayInterpError
+from .documents import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .architectures import DenseNet
+
+
+def save_builtin(folder: Path, name: str, module: DenseNet, measured: Mapping[str, Any]) -> Path:
+    """Write a trained network and its measured record into `folder`; return the safetensors file.
+
+    Convolutions and the classifier's matrix are stored as float16, norms and biases as float32. `measured` holds the
+    fields of `documents.Record` but for `architecture` and `sha256`, which are taken from what is written: at least
+    findings, size, scale, detail, task.
+
+    Raises:
+        XrayInterpError: `bad-manifest` for a record that does not fit, `weights-corrupt` where float16 overflows.
+    """
+    import torch
+
+    state = {key: tensor.detach().cpu() for key, tensor in module.state_dict().items()}
+    state = {key: tensor.half() if tensor.ndim >= 2 else tensor for key, tensor in state.items()}
+    if bad := [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{name}: {bad[0]} is not finite in float16.")
+    raw = {**measured, "architecture": asdict(module.shape)}
+    try:
+        record = Record.model_validate(raw)
+    except ValidationError as error:
+        raise XrayInterpError(Code.BAD_MANIFEST, f"The record of {name} does not fit: {error}.") from error
+    if len(record.findings) != module.classifier.out_features:
+        raise XrayInterpError(
+            Code.BAD_MANIFEST,
+            f"{name} has {module.classifier.out_features} outputs and names {len(record.findings)} findings.",
+        )
+    return write_weights(folder, name, state, record)
+
+
+def write_weights(folder: Path, name: str, state: Mapping[str, Tensor], record: Record) -> Path:
+    """Write tensors and record as a pair; see `place`."""
+    from safetensors.torch import save
+
+    return place(folder, name, save({key: tensor.contiguous() for key, tensor in state.items()}), record)
+
+
+def place(folder: Path, name: str, data: bytes, record: Record) -> Path:
+    """Write a safetensors file and its record, each replaced atomically; the record gets the file's SHA-256."""
+    text = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}).to_json()
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / f"{name}.safetensors"
+    _replace(weights, data)
+    _replace(weights.with_suffix(".json"), text.encode())
+    return weights
+
+
+def read_weights(weights: Path, sha256: str | None) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, floats as float32.
+
+    Raises:
+        XrayInterpError: `weights-missing`, `weights-hash` where the file is not the one of its record, or
+            `weights-corrupt`.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if not weights.is_file():
+        raise XrayInterpError(Code.WEIGHTS_MISSING, f"The weights {weights} are not there.")
+    data = weights.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise XrayInterpError(
+            Code.WEIGHTS_HASH,
+            f"{weights} has the SHA-256 {found}, its record says {sha256}.",
+            "The file was damaged or changed; install, fetch or import it again.",
+        )
+    try:
+        state = load(data)
+    except SafetensorError as error:
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{weights} is not a whole safetensors file: {error}.") from error
+    dtypes = {key: torch.float32 if value.is_floating_point() else value.dtype for key, value in state.items()}
+    return {key: value.to(dtypes[key], copy=True) for key, value in state.items()}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh.write_bytes(data)
+    fresh.replace(path)

@@ -1,0 +1,66 @@
+"""The atlases shipped with the built-in models: made of films the models have not seen, numbers only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from ..concepts.probes import ProbeFilm, load_probe_set
+from ..dissection.atlas import Atlas
+from ..dissection.dissect import dissect
+from ..dissection.io import builtin_folder, save_atlas
+from ..models.architectures import DenseNet
+from ..models.chest_model import ChestModel
+from ..models.zoo import load_model
+from .checkpoints import training_folder
+from .recipes import COMPACT
+
+UNSEEN = ("probe", "val", "test")
+"""Splits of mask films no built-in model was trained on."""
+LAYERS = ("norm5", "denseblock3")
+PERMUTATIONS = 200
+
+
+def build(seed: int = 0) -> list[Atlas]:
+    """Dissect the built-in models and ship the atlases.
+
+    On `covid-segmentation`, `brixia` is dissected out of fold: each film's maps come from the fold model that was not
+    trained on that patient. No built-in model was trained on masks.
+    """
+    made = []
+    for name in ("compact", "weak", "brixia"):
+        model = load_model(name)
+        findings = load_probe_set("chestx-det", splits=UNSEEN)
+        made.append(dissect(model, findings, LAYERS, permutations=PERMUTATIONS, seed=seed))
+        folds = _Folds(model) if name == "brixia" else None
+        anatomy = load_probe_set("covid-segmentation")
+        made.append(
+            dissect(model, anatomy, LAYERS, permutations=PERMUTATIONS, seed=seed, model_for=folds, probe_seen="no")
+        )
+    made = [_without_film_names(atlas) for atlas in made]
+    for atlas in made:
+        save_atlas(atlas, builtin_folder() / f"{atlas.model}.{atlas.probe}.parquet")
+    return made
+
+
+class _Folds:
+    """The network of the cross-validation fold that has not seen a film's patient."""
+
+    def __init__(self, model: ChestModel) -> None:
+        folder = training_folder()
+        self._fold: dict[str, int] = json.loads((folder / "brixia-folds.json").read_text(encoding="utf-8"))
+        self._modules: list[nn.Module] = []
+        for k in range(max(self._fold.values()) + 1):
+            module = DenseNet(COMPACT.shape, len(model.findings))
+            module.load_state_dict(torch.load(folder / f"brixia-fold{k}.pt", weights_only=True))
+            self._modules.append(module.eval().requires_grad_(False))
+
+    def __call__(self, film: ProbeFilm) -> nn.Module:
+        return self._modules[self._fold[film.patient]]
+
+
+def _without_film_names(atlas: Atlas) -> Atlas:
+    return replace(atlas, rows=tuple(replace(row, exemplars=()) for row in atlas.rows))
