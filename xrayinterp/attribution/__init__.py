@@ -50,6 +50,9 @@ def attribute(
 
 
 def native_map(forward: Forward, target: int | Tensor | Target, method: str, **options: Any) -> Tensor:
-    """The map of `attribute` at the grid where the method computes it, (N, 1, h, w); maps of one Forward share its runs."""
+    """The map of `attribute` at the grid where the method computes it, (N, 1, h, w).
+
+    Maps of one Forward share its runs, also for different targets.
+    """
     chosen = method_named(method)
     return chosen.function(forward, as_target(target), **chosen.settings(options))

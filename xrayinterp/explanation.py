@@ -1,0 +1,248 @@
+"""explain(): a radiograph and a model become an explanation that says how far it can be trusted."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from .attribution import Forward, native_map
+from .attribution.registry import method_named
+from .dissection.atlas import Atlas
+from .dissection.io import atlases_for
+from .errors import Code, Warned, XrayInterpError
+from .imaging.geometry import Fit
+from .imaging.radiograph import Radiograph
+from .models.chest_model import Card, ChestModel
+from .models.prediction import Prediction, Severity, default_finding, predictions, severity
+from .models.zoo import load_model
+from .semantics import LAYER, SemanticAttribution, concept_regions, split
+
+__all__ = [
+    "Explanation",
+    "Prediction",
+    "SaliencyMap",
+    "Severity",
+    "Trace",
+    "explain",
+    "predict",
+    "trace",
+]
+
+
+@dataclass(frozen=True)
+class SaliencyMap:
+    """One method's map for the finding: float32 (h, w) over the model's square, signed and unnormalised."""
+
+    method: str
+    values: npt.NDArray[np.float32]
+    signed: bool
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the model predicts on one film and why; everything a page, a PDF or a row needs.
+
+    `regions` maps a concept to float32 (8h, 8w) over the model's square: the signed contributions of its units where
+    they fire (above their thresholds), 0 elsewhere. `model_view` is the input the model saw, float32 (S, S) in [0, 1].
+    `reader` holds what a reader typed in (reference, comment, side). `provenance` holds versions, hashes, recipe, seed.
+    """
+
+    radiograph: Radiograph
+    fit: Fit
+    model: str
+    model_sha256: str | None
+    card: Card
+    task: str
+    finding: str
+    predictions: tuple[Prediction, ...]
+    severity: Severity | None
+    semantic: SemanticAttribution
+    maps: tuple[SaliencyMap, ...]
+    regions: Mapping[str, npt.NDArray[np.float32]]
+    model_view: npt.NDArray[np.float32]
+    warnings: tuple[Warned, ...]
+    provenance: Mapping[str, Any]
+    reader: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One forward of one film through one model: what all its findings share.
+
+    `forward` ran the model once, up to and including its head's graph; each further finding costs the head's backward.
+    `logits`: (1, F). `maps`: (1, U, h, w), the rectified map that the head pools.
+    """
+
+    radiograph: Radiograph
+    model: ChestModel
+    fit: Fit
+    forward: Forward
+
+    @classmethod
+    def of(cls, radiograph: Radiograph, model: ChestModel, fit: Fit) -> Trace:
+        """Run the model once."""
+        forward = Forward(model, model.prepare(radiograph, fit))
+        forward.cut()
+        return cls(radiograph, model, fit, forward)
+
+    @cached_property
+    def atlases(self) -> tuple[Atlas, ...]:
+        """What is known of the model's units: the atlases shipped or made for it, read once."""
+        return atlases_for(self.model)
+
+    @property
+    def logits(self) -> Tensor:
+        """Raw outputs, without a graph."""
+        return self.forward.cut().logits.detach()
+
+    @property
+    def maps(self) -> Tensor:
+        """The dissected map, without a graph."""
+        return self.forward.cut().maps.detach()
+
+
+def trace(radiograph: Radiograph, model: ChestModel | str, fit: Fit = "crop") -> Trace:
+    """Run a film through a model once; hand the result to `explain` for every finding asked of it."""
+    return Trace.of(radiograph, _resolved(model), fit)
+
+
+def predict(radiograph: Radiograph, model: ChestModel | str, fit: Fit = "crop") -> tuple[Prediction, ...]:
+    """What the model says of one film, finding by finding in the model's order.
+
+    Args:
+        radiograph: as `xrayinterp.read` gives it.
+        model: a ChestModel or the name of one.
+        fit: the centre square of the film (`crop`), or the whole film padded with black.
+    """
+    chosen = _resolved(model)
+    return predictions(chosen, chosen.logits(chosen.prepare(radiograph, fit)))
+
+
+def explain(
+    radiograph: Radiograph,
+    model: ChestModel | str,
+    finding: str | None = None,
+    methods: Sequence[str] = ("gradcam_signed",),
+    *,
+    fit: Fit = "crop",
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    reader: Mapping[str, str] | None = None,
+    trace: Trace | None = None,
+    atlases: Sequence[Atlas] | None = None,
+) -> Explanation:
+    """Predict one film and explain one finding: its maps, and its logit split exactly over concepts.
+
+    Args:
+        radiograph: as `xrayinterp.read` gives it.
+        model: a ChestModel or the name of one.
+        finding: an output of the model; None takes `default_finding`.
+        methods: names in `xrayinterp.attribution.METHODS`; maps keep their native grid.
+        fit: the centre square of the film (`crop`), or the whole film padded with black.
+        options: options by method.
+        seed: for methods that draw at random.
+        reader: what a reader typed in: reference, comment, side.
+        trace: what `trace` made of the same film, model and fit: a further finding does not run the model again.
+        atlases: what is known of the model's units; None takes those shipped or made for it.
+
+    Raises:
+        XrayInterpError: `unknown-model`, `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`; `internal`
+            where the parts of the logit do not add up to it.
+    """
+    chosen = _resolved(model)
+    settings = _settings(methods, options or {})
+    if finding is not None:
+        chosen.index(finding)  # a misspelt finding is refused before the model runs
+    run = Trace.of(radiograph, chosen, fit) if trace is None else _matching(trace, radiograph, chosen, fit)
+    known = run.atlases if atlases is None else tuple(atlases)
+    predicted = predictions(chosen, run.logits)
+    target = default_finding(chosen, predicted) if finding is None else finding
+    return Explanation(
+        radiograph=radiograph,
+        fit=fit,
+        model=chosen.name,
+        model_sha256=chosen.card.sha256,
+        card=chosen.card,
+        task=chosen.task,
+        finding=target,
+        predictions=predicted,
+        severity=severity(chosen, predicted),
+        semantic=split(chosen, run.maps, run.logits, target, known),
+        maps=tuple(_saliency(run, target, method, values) for method, values in settings.items()),
+        regions=concept_regions(chosen, run.maps, target, known),
+        model_view=((run.forward.x[0, 0] / chosen.scale + 1) / 2).clamp(0, 1).cpu().numpy(),
+        warnings=(*radiograph.warnings, *_warnings(radiograph, chosen)),
+        provenance=_provenance(run, known, settings, seed),
+        reader=dict(reader or {}),
+    )
+
+
+def _resolved(model: ChestModel | str) -> ChestModel:
+    return load_model(model) if isinstance(model, str) else model
+
+
+def _settings(methods: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    unused = [method for method in options if method not in methods]
+    if unused:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"Options are given for {', '.join(unused)}, which is not asked for.",
+            "Add it to `methods`.",
+        )
+    return {method: method_named(method).settings(options.get(method, {})) for method in methods}
+
+
+def _matching(trace: Trace, radiograph: Radiograph, model: ChestModel, fit: Fit) -> Trace:
+    """The trace, if it is one of this film, model and fit; the view may have been corrected since."""
+    if trace.radiograph.sha256 != radiograph.sha256 or trace.model is not model or trace.fit != fit:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"The trace is of another film, model or fit ({trace.model.name!r}, {trace.fit}).",
+            "Make one with `trace(radiograph, model, fit)`.",
+        )
+    return trace
+
+
+def _saliency(run: Trace, finding: str, method: str, settings: Mapping[str, Any]) -> SaliencyMap:
+    values = native_map(run.forward, run.model.index(finding), method, **settings)
+    return SaliencyMap(method, values[0, 0].float().cpu().numpy(), method_named(method).signed, dict(settings))
+
+
+def _warnings(radiograph: Radiograph, model: ChestModel) -> list[Warned]:
+    """Reservations that hold for this film with this model, beside those of the file itself."""
+    found = []
+    if radiograph.view == "AP":
+        found.append(Warned(Code.AP_VIEW, "AP view: heart size is overestimated."))
+    if model.detail is not None:
+        lost = "small nodules, fractures and thin pneumothorax lines are beyond it"
+        found.append(Warned(Code.MODEL_DETAIL, f"This model saw {model.detail} px: {lost}."))
+    return found
+
+
+def _provenance(
+    run: Trace, atlases: Sequence[Atlas], settings: Mapping[str, Mapping[str, Any]], seed: int
+) -> dict[str, Any]:
+    """What it takes to get the same explanation again."""
+    packages = ("xrayinterp", "torch", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "recipe": run.radiograph.recipe,
+        "source_sha256": run.radiograph.sha256,
+        "model": run.model.name,
+        "model_sha256": run.model.card.sha256,
+        "device": str(run.forward.x.device),
+        "fit": run.fit,
+        "layer": LAYER,
+        "methods": {method: dict(values) for method, values in settings.items()},
+        "atlases": [{"probe": atlas.probe, "definition": atlas.definition, **atlas.provenance} for atlas in atlases],
+        "seed": seed,
+    }

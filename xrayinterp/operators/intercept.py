@@ -1,0 +1,102 @@
+"""See what a network computes while it runs: operators are intercepted, modules are not hooked.
+
+A `TorchFunctionMode` meets `nn.ReLU`, `F.relu` and `Tensor.relu_` alike, lives on one thread and one `with` block, and
+leaves nothing on the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..errors import Code, XrayInterpError
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One forward whose graph begins at a feature map.
+
+    `maps`: (N, U, h, w). `logits`: (N, F), computed from `maps`; a gradient costs the backward of what lies above the
+    map and can be asked for again.
+    """
+
+    maps: Tensor
+    logits: Tensor
+
+    def gradient(self, score: Callable[[Tensor], Tensor]) -> Tensor:
+        """Gradient of score(logits) at the maps, (N, U, h, w)."""
+        (gradient,) = torch.autograd.grad(score(self.logits), [self.maps], retain_graph=True)
+        return gradient
+
+
+def cut_at_last_map(module: nn.Module, x: Tensor) -> Cut:
+    """Run `module` on x (N, C, H, W) with a graph that begins at its last spatial map before pooling.
+
+    The last spatial map is the input of the last operator that turns a (N, U, h, w) tensor into one without positions:
+    global or adaptive pooling to 1 x 1, a mean over positions, flatten, reshape or a kernel as large as the map.
+
+    Raises:
+        XrayInterpError: `unknown-layer` where the network has no such operator.
+    """
+    mode = _LastMap(x)
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())  # the mode turns gradients on at the cut; this block turns them off again
+        stack.enter_context(mode)
+        logits: Tensor = module(mode.x)
+    if mode.leaf is None:
+        raise XrayInterpError(
+            Code.UNKNOWN_LAYER,
+            f"{type(module).__name__} has no feature map before its output.",
+            "Use a method of another family, such as 'gradient', or name a layer.",
+        )
+    return Cut(mode.leaf, logits)
+
+
+class _LastMap(TorchFunctionMode):
+    """Replaces each map that is about to lose its positions by a leaf; the last one stays."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x.clone() if x.is_inference() else x.detach()
+        self.leaf: Tensor | None = None
+        self._original: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = self._run(func, args, kwargs)
+        source = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        if source is None or source is self.x or source is self._original or not _loses_positions(source, out):
+            return out
+        torch.set_grad_enabled(True)
+        self._original, self.leaf = source, source.detach().clone().requires_grad_()
+        return self._run(func, args, kwargs)
+
+    def _run(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The operator, with the leaf wherever the map it replaced is used."""
+        if self.leaf is None:
+            return func(*args, **kwargs)
+        return func(*map(self._swap, args), **{name: self._swap(value) for name, value in kwargs.items()})
+
+    def _swap(self, value: Any) -> Any:
+        if self.leaf is not None and value is self._original:
+            return self.leaf.clone()  # a clone, since the network may go on in place
+        if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
+            return type(value)(self._swap(v) for v in value)
+        return value
+
+
+def _loses_positions(source: Tensor, out: Any) -> bool:
+    """True if `out` is what is left of the (N, U, h, w) map `source` once positions are pooled or flattened away."""
+    if not isinstance(out, Tensor) or not out.is_floating_point() or source.ndim != 4 or out.ndim < 2:
+        return False
+    spatial = source.shape[2] * source.shape[3] > 1
+    gone = out.ndim < 4 or (out.ndim == 4 and out.shape[2] * out.shape[3] == 1)
+    return spatial and gone and out.shape[0] == source.shape[0]
