@@ -1,0 +1,197 @@
+"""The shape of JSON v1: pydantic models that refuse unknown fields, NaN, infinity and parts that do not sum up."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+SCHEMA_VERSION = "1.0"
+TOLERANCE = 1e-4
+"""How far the parts may be from the logit, relative to it (absolute under 1)."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    """A piece of the document: no unknown fields, no NaN, no infinity, unchangeable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
+
+
+class SourceOut(_Part):
+    """The file the film came from: the SHA-256 of its bytes and its size in pixels."""
+
+    sha256: Sha256
+    kind: Literal["dicom", "png", "jpeg"]
+    rows: int
+    columns: int
+
+
+class ModelOut(_Part):
+    """The model, and the SHA-256 of its weights where they are known."""
+
+    name: str
+    sha256: str | None
+    task: str
+    research_only: bool
+    licence: str
+
+
+class CalibrationOut(_Part):
+    """How the probability was made: the set, its share of positive films and the calibration error left."""
+
+    set: str
+    prevalence: float
+    ece: float
+
+
+class AurocOut(_Part):
+    """Area under the ROC curve (higher is better) with its 95 % interval over patients."""
+
+    value: float
+    low: float
+    high: float
+    measured_on: str
+
+
+class PredictionOut(_Part):
+    """One output of the model. `operating_point` and the two 90 % thresholds are logits."""
+
+    finding: str
+    logit: float
+    probability: Annotated[float, Field(ge=0, le=1)] | None
+    calibration: CalibrationOut | None
+    operating_point: float | None
+    sensitive_threshold: float | None
+    specific_threshold: float | None
+    positive: bool | None
+    unsure: bool
+    assessed: bool
+    auroc: AurocOut | None
+
+
+class SeverityOut(_Part):
+    """Zone scores (0 to 3), their sum (0 to 18) and its 95 % interval."""
+
+    zones: dict[str, float]
+    global_: Annotated[float, Field(alias="global")]
+    interval: tuple[float, float] | None
+
+
+class UnitOut(_Part):
+    """One unit: contribution from zero, the part of it above the unit's threshold, contrast against normal films.
+
+    `peak` is (y, x) in [0, 1] of the model's square where the unit contributes most.
+    """
+
+    unit: int
+    contribution: float
+    above: float
+    contrast: float | None
+    iou: float | None
+    ceiling: float | None
+    precision: float | None
+    probe: str | None
+    peak: tuple[float, float]
+
+
+class ConceptOut(_Part):
+    """The units of one concept together."""
+
+    concept: str
+    contribution: float
+    above: float
+    contrast: float | None
+    units: list[UnitOut]
+
+
+class ReferenceOut(_Part):
+    """The normal films that contrasts are taken against, their mean logit, and the contrast without a concept."""
+
+    described: str
+    logit: float
+    unlabelled_contrast: float
+
+
+class SemanticOut(_Part):
+    """The logit over concepts: contributions + unlabelled + bias = logit; contrasts sum to logit - reference logit."""
+
+    layer: str
+    logit: float
+    bias: float
+    unlabelled: float
+    reference: ReferenceOut | None
+    concepts: list[ConceptOut]
+    rest: list[UnitOut]
+    probes: list[str]
+    residual: float
+    contrast_residual: float | None
+
+    @model_validator(mode="after")
+    def _parts_sum_to_the_logit(self) -> Self:
+        total = sum(concept.contribution for concept in self.concepts) + self.unlabelled + self.bias
+        _same(total, self.logit, "concepts + unlabelled + bias", "the logit")
+        if self.reference is not None:
+            contrast = sum(c.contrast or 0.0 for c in self.concepts) + self.reference.unlabelled_contrast
+            expected = self.logit - self.reference.logit
+            _same(contrast, expected, "the contrasts", "logit - reference logit", max(1.0, abs(self.logit)))
+        return self
+
+
+class MapOut(_Part):
+    """One saliency map: the file that holds it (float32 .npy over the model's square), null where it was not saved."""
+
+    method: str
+    path: str | None
+    signed: bool
+    options: dict[str, JsonValue]
+
+
+class WarningOut(_Part):
+    """A reservation that stays with the result."""
+
+    code: str
+    message: str
+
+
+class ProvenanceOut(_Part):
+    """Versions, seed and whatever else it takes to repeat the result."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    versions: dict[str, str]
+    seed: int | None
+
+
+class Document(_Part):
+    """An explanation of one finding on one film. Research use only, not for diagnosis."""
+
+    schema_version: Literal["1.0"]
+    source: SourceOut
+    model: ModelOut
+    recipe: str
+    view: Literal["PA", "AP", "unknown"]
+    view_from: Literal["header", "reader", "missing"]
+    fit: Literal["crop", "pad"]
+    finding: str
+    predictions: list[PredictionOut]
+    severity: SeverityOut | None
+    semantic: SemanticOut
+    maps: list[MapOut]
+    trust: list[JsonValue]
+    warnings: list[WarningOut]
+    reader: dict[str, str]
+    provenance: ProvenanceOut
+
+    def to_json(self) -> str:
+        """The document as strict JSON text: keys in the schema's order, no NaN, no infinity, one final newline."""
+        plain = self.model_dump(mode="json")
+        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _same(total: float, expected: float, what: str, whole: str, scale: float = 1.0) -> None:
+    if abs(total - expected) > TOLERANCE * max(scale, abs(expected)):
+        raise ValueError(f"{what} give {total:.6g}, {whole} is {expected:.6g}")

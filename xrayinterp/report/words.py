@@ -1,0 +1,152 @@
+"""The words that reports use for views, sides, places, verdicts and figures; plain, and never a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import Code
+from ..imaging.radiograph import Radiograph
+
+if TYPE_CHECKING:  # words are wanted before torch is there
+    from ..explanation import Explanation, Prediction, SaliencyMap
+
+DISCLAIMER = "Research use only. Not for diagnosis."
+RESEARCH_ONLY = "Research only, non-commercial"
+NO_SIDES = "those of the image; the file does not say which is the patient's left"
+
+_VIEW = {"PA": "PA (postero-anterior)", "AP": "AP (antero-posterior)", "unknown": "not known, taken as frontal"}
+_VIEW_FROM = {
+    "header": "as the file says",
+    "reader": "as confirmed by the reader",
+    "missing": "the file does not say and nobody confirmed it",
+}
+
+
+def readable(name: str) -> str:
+    """A finding or concept as words: "Pleural_Thickening" becomes "Pleural thickening", "global" "Global severity"."""
+    if name == "global":
+        return "Global severity"
+    if len(name) == 1:
+        return f"Zone {name}"
+    words = name.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:].lower()
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A figure with its sign, and a true minus: "+0.31", "−1.20", "0.00"."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """A figure without a plus sign, with a true minus."""
+    return signed(value, digits).removeprefix("+")
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as a percentage, with a narrow space that does not break: "71 %"."""
+    return f"{100 * share:.{digits}f}\u202f%"
+
+
+def small(value: float) -> str:
+    """A figure of any size, to three digits, as a colour bar needs: "0.21", "1.3e−5"."""
+    return f"{value:.3g}".replace("e-0", "e−").replace("-", "−")
+
+
+def grid(saliency: SaliencyMap) -> str:
+    """The grid a map was made on: "7 × 7 cells"."""
+    rows, columns = saliency.values.shape
+    return f"{rows} × {columns} cells"
+
+
+def method(name: str) -> str:
+    """A method's name as words: "gradcam_signed" becomes "Grad-CAM, signed", "input_x_gradient" "Input × gradient"."""
+    head, *rest = name.replace("gradcam", "Grad-CAM", 1).replace("_x_", " × ").split("_")
+    return f"{head[:1].upper()}{head[1:]}{', ' if rest else ''}{' '.join(rest)}"
+
+
+def strongest(saliency: SaliencyMap) -> str:
+    """Where a map is strongest, as a sentence for those who cannot see it."""
+    sizes = np.abs(saliency.values)
+    if not sizes.any():
+        return "It is zero everywhere."
+    row, column = np.unravel_index(int(sizes.argmax()), sizes.shape)
+    peak = (float(row) + 0.5) / sizes.shape[0], (float(column) + 0.5) / sizes.shape[1]
+    return f"It is strongest in the {place(peak)} of the square that the model saw."
+
+
+def scale(saliency: SaliencyMap, limit: float) -> tuple[str, str]:
+    """What stands at the two ends of a map's colour bar."""
+    if limit == 0:
+        return "", "zero everywhere"
+    if not saliency.signed:
+        return "0", f"{small(limit)} (unsigned)"
+    return f"opposes −{small(limit)}", f"+{small(limit)} supports"
+
+
+def place(peak: tuple[float, float]) -> str:
+    """Where a peak (y, x in [0, 1] of the model's square) lies: "image-right lower zone"."""
+    y, x = peak
+    height = "upper" if y < 1 / 3 else "middle" if y < 2 / 3 else "lower"
+    if abs(x - 0.5) < 0.08:  # about the width of the spine and mediastinum
+        return f"centre, {height} zone"
+    return f"image-{'left' if x < 0.5 else 'right'} {height} zone"
+
+
+def view(radiograph: Radiograph) -> str:
+    """The view and who said so."""
+    return f"{_VIEW[radiograph.view]}, {_VIEW_FROM[radiograph.view_from]}"
+
+
+def sides(radiograph: Radiograph, reader: Mapping[str, str]) -> str:
+    """Which side of the image is the patient's left, and who said so."""
+    if reader.get("side"):
+        return f"{reader['side']} (entered by the reader)"
+    row = radiograph.source.orientation[0][:1].upper() if radiograph.source.orientation else ""
+    if row == "L":
+        return "image right is the patient's left, as the file says"
+    if row == "R":
+        return "image right is the patient's right, as the file says: the image is mirrored"
+    return NO_SIDES
+
+
+def verdict(prediction: Prediction) -> str:
+    """On which side of its operating point a finding lies; "not sure" between the two 90 % thresholds."""
+    if not prediction.assessed:
+        return "not reliably assessed"
+    if prediction.positive is None:
+        return "no operating point"
+    if prediction.unsure:
+        return "not sure"
+    return "above" if prediction.positive else "below"
+
+
+def auroc(prediction: Prediction) -> str:
+    """The measured AUROC with its interval, or that there is none."""
+    measured = prediction.metrics.auroc
+    if measured is None:
+        return "not measured here"
+    return f"{measured.value:.2f} ({measured.low:.2f}–{measured.high:.2f})"
+
+
+def why_not_assessed(prediction: Prediction) -> str:
+    """What stands behind a finding that is never flagged."""
+    metrics, parts = prediction.metrics, []
+    if metrics.auroc is not None:
+        parts.append(f"AUROC {auroc(prediction)}")
+    if metrics.patients is not None:
+        parts.append(f"{metrics.patients} positive patients")
+    return ", ".join(parts) or "not measured"
+
+
+def cautions(explanation: Explanation) -> tuple[str, ...]:
+    """What the view itself forbids to conclude; the explanation's own warnings come beside it."""
+    said = " ".join(warning.message for warning in explanation.warnings).lower()
+    if explanation.radiograph.view == "AP" and "heart size" not in said:
+        return ("AP film: heart size is overestimated.",)
+    if explanation.radiograph.view == "unknown" and not any(w.code is Code.VIEW_UNKNOWN for w in explanation.warnings):
+        return ("The view is not known: if the film was taken AP, heart size is overestimated.",)
+    return ()
