@@ -18,10 +18,12 @@ class AtlasRow:
 
     `iou` of the unit's region (values above `threshold`) with the concept's masks; `ceiling` is the highest IoU that
     the region's area allows, min(area, coverage) / max(area, coverage); `precision` the share of the region inside the
-    masks; `null_p` the permutation p-value of the unit's best IoU; `null_high` the 95th percentile of the unit's best IoU
-    over permuted masks; `ci_low` and `ci_high` bound `iou` over patients. `films` and `patients` count those that show the
-    concept. `iou_crossfit` is the IoU on the half of the patients that did not choose the label (None if not run).
-    `label` is True for the unit's concept if it is a detector, on several rows where the label is joint.
+    masks. `null_p` is the permutation p-value of the unit's best concept and `null_high` the IoU this concept must
+    exceed: the 95th percentile of the unit's best IoU over permuted masks. `ci_low` and `ci_high` bound `iou` over
+    patients. `area` and `coverage` are shares of all pixels; `films` and `patients` count those that show the concept.
+    `iou_crossfit`, on the row of the unit's best concept, is the IoU of the concept that one half of the patients
+    chooses, measured on the other half, averaged both ways (None elsewhere). `label` is True for the unit's concept if
+    it is a detector, on several rows where the label is joint. `exemplars` are the unit's strongest films.
     """
 
     layer: str

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..concepts.probes import ProbeFilm, load_probe_set
 from ..dissection.atlas import Atlas
-from ..dissection.dissect import dissect
+from ..dissection.network import dissect
 from ..dissection.io import builtin_folder, save_atlas
 from ..models.architectures import DenseNet
 from ..models.chest_model import ChestModel

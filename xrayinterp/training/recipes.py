@@ -21,11 +21,11 @@ TEACHERS = (
 )
 """Two networks that differ in shape and seed; together they are the better labels `compact` learns from."""
 
-COMPACT = Recipe("compact", DEEP, (Stage(SIZE, 12),), scored=14, seed=10, rate=2.5e-3, soft=0.7)
+COMPACT = Recipe("compact", DEEP, (Stage(SIZE, 10),), scored=14, seed=10, rate=2.5e-3, soft=0.7)
 """Starts from the deep teacher and learns, at full input size, from labels and from both teachers."""
 
 WEAK = Recipe(
-    "weak", DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32), (Stage(128, 8), Stage(SIZE, 10)), scored=1, seed=20
+    "weak", DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32), (Stage(128, 8), Stage(SIZE, 8)), scored=1, seed=20
 )
 """Any finding or none, and nothing else: it never sees the name of a finding."""
 

@@ -1,0 +1,151 @@
+"""Atlases on disk: one Parquet file, one row a unit and concept, everything else in its schema metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import Code, XrayInterpError
+from ..models.chest_model import ChestModel
+from ..paths import cache_dir
+from .atlas import Atlas, AtlasRow, Reference
+
+_KEY = b"xrayinterp.atlas"
+_FORMAT = 1
+_SCHEMA = pa.schema(
+    [pa.field(name, pa.string()) for name in ("layer", "concept", "probe", "probe_seen")]
+    + [pa.field(name, pa.int32()) for name in ("unit", "films", "patients")]
+    + [
+        pa.field(name, pa.float64())
+        for name in ("iou", "precision", "ceiling", "null_p", "null_high", "ci_low", "ci_high", "threshold", "area")
+    ]
+    + [
+        pa.field("coverage", pa.float64()),
+        pa.field("label", pa.bool_()),
+        pa.field("iou_crossfit", pa.float64()),
+        pa.field("exemplars", pa.list_(pa.string())),
+    ]
+)
+_SCHEMA = pa.schema([_SCHEMA.field(column.name) for column in fields(AtlasRow)])
+
+
+def save_atlas(atlas: Atlas, path: Path) -> None:
+    """Write an atlas; an existing file is replaced in one step. The same atlas gives the same rows and metadata."""
+    columns = {
+        column.name: pa.array([getattr(row, column.name) for row in atlas.rows], _SCHEMA.field(column.name).type)
+        for column in fields(AtlasRow)
+    }
+    metadata = {_KEY: json.dumps(_metadata(atlas), sort_keys=True, allow_nan=False).encode()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        pq.write_table(pa.table(columns, schema=_SCHEMA.with_metadata(metadata)), partial, compression="zstd")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_atlas(path: Path, model: ChestModel | None = None) -> Atlas:
+    """Read an atlas.
+
+    Args:
+        model: the model it is meant for; None does not ask.
+
+    Raises:
+        XrayInterpError: `not-found`; `bad-manifest` where the file is no atlas; `atlas-mismatch` where it was made of
+            other weights than the model's.
+    """
+    metadata = _read_metadata(path)
+    if model is not None and not _applies(metadata, model):
+        raise XrayInterpError(
+            Code.ATLAS_MISMATCH,
+            f"{path} is an atlas of {metadata['model']!r} with weights {_short(metadata['model_sha256'])}, "
+            f"not of {model.name!r} with weights {_short(model.card.sha256)}.",
+            f"Make one for this model: xrayinterp dissect --model {model.name}.",
+        )
+    table = pq.read_table(path, columns=_SCHEMA.names)
+    rows = tuple(AtlasRow(**row | {"exemplars": tuple(row["exemplars"] or ())}) for row in table.to_pylist())
+    references = {
+        layer: Reference(np.array(value["means"], dtype=np.float64), value["films"], value["described"])
+        for layer, value in metadata["references"].items()
+    }
+    return Atlas(
+        metadata["model"],
+        metadata["model_sha256"],
+        metadata["probe"],
+        metadata["definition"],
+        rows,
+        references,
+        metadata["provenance"],
+    )
+
+
+def atlases_for(model: ChestModel) -> tuple[Atlas, ...]:
+    """Every atlas made of exactly this model's weights: the shipped ones, then the user's in the cache folder.
+
+    Atlases of other models are passed over. A user's atlas takes the place of a shipped one of the same probe set.
+    """
+    found: dict[str, Atlas] = {}
+    for folder in (builtin_folder(), atlas_folder()):
+        own = [load_atlas(path) for path in sorted(folder.glob("*.parquet")) if _applies(_read_metadata(path), model)]
+        found |= {atlas.probe: atlas for atlas in own}
+    return tuple(found.values())
+
+
+def builtin_folder() -> Path:
+    """Where the shipped atlases lie."""
+    return Path(__file__).parent / "builtin"
+
+
+def atlas_folder() -> Path:
+    """Where the user's own atlases are looked for."""
+    return cache_dir() / "atlases"
+
+
+def _metadata(atlas: Atlas) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "model": atlas.model,
+        "model_sha256": atlas.model_sha256,
+        "probe": atlas.probe,
+        "definition": atlas.definition,
+        "provenance": dict(atlas.provenance),
+        "references": {
+            layer: {"means": value.means.tolist(), "films": value.films, "described": value.described}
+            for layer, value in atlas.references.items()
+        },
+    }
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise XrayInterpError(Code.NOT_FOUND, f"There is no atlas at {path}.", "Make one with xrayinterp dissect.")
+    problem = "its rows or its description are missing"
+    try:
+        schema = pq.read_schema(path)
+        metadata: dict[str, Any] = json.loads((schema.metadata or {})[_KEY])
+        whole = metadata["format"] == _FORMAT and set(_SCHEMA.names) <= set(schema.names)
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        whole, problem = False, str(error).splitlines()[0] if str(error) else problem
+    if not whole:
+        raise XrayInterpError(
+            Code.BAD_MANIFEST, f"{path} is not an atlas of this version: {problem}.", "Make it again, or remove it."
+        )
+    return metadata
+
+
+def _applies(metadata: dict[str, Any], model: ChestModel) -> bool:
+    """Made of the same weights; where neither has a hash, of a model of the same name."""
+    same_hash: bool = metadata["model_sha256"] == model.card.sha256
+    return same_hash and (model.card.sha256 is not None or metadata["model"] == model.name)
+
+
+def _short(sha256: str | None) -> str:
+    return "of no recorded hash" if sha256 is None else f"{sha256[:12]}…"
