@@ -17,8 +17,8 @@ from pathlib import Path
 from xrayinterp.concepts.probes import ProbeSet, load_probe_set
 from xrayinterp.dissection.atlas import Atlas
 from xrayinterp.dissection.baselines import randomised
-from xrayinterp.dissection.network import dissect
 from xrayinterp.dissection.io import save_atlas
+from xrayinterp.dissection.network import dissect
 from xrayinterp.dissection.summary import ConceptSummary, detectors, summary
 from xrayinterp.models.chest_model import ChestModel
 from xrayinterp.models.zoo import load_model

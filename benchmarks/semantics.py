@@ -16,13 +16,13 @@ from rich.progress import track
 
 from xrayinterp.concepts.probes import ProbeFilm, load_probe_set
 from xrayinterp.datasets.films import load_films
+from xrayinterp.dissection.shipped import UNSEEN
 from xrayinterp.explanation import trace
 from xrayinterp.imaging.radiograph import Radiograph
 from xrayinterp.imaging.reader import read
 from xrayinterp.models.chest_model import ChestModel
 from xrayinterp.models.zoo import load_model
 from xrayinterp.semantics import SemanticAttribution, split
-from xrayinterp.training.atlases import UNSEEN
 from xrayinterp.training.measure import Scored, auroc_interval
 
 FILMS = 200

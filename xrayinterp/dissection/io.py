@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def atlases_for(model: ChestModel) -> tuple[Atlas, ...]:
     """
     found: dict[str, Atlas] = {}
     for folder in (builtin_folder(), atlas_folder()):
-        own = [load_atlas(path) for path in sorted(folder.glob("*.parquet")) if _applies(_read_metadata(path), model)]
+        paths = [path for path in sorted(folder.glob("*.parquet")) if _applies(_read_metadata(path), model)]
+        own = [_unchanged_atlas(path, path.stat().st_mtime_ns) for path in paths]
         found |= {atlas.probe: atlas for atlas in own}
     return tuple(found.values())
 
@@ -102,6 +104,12 @@ def atlases_for(model: ChestModel) -> tuple[Atlas, ...]:
 def builtin_folder() -> Path:
     """Where the shipped atlases lie."""
     return Path(__file__).parent / "builtin"
+
+
+@lru_cache(maxsize=16)
+def _unchanged_atlas(path: Path, modified: int) -> Atlas:
+    """`load_atlas`, once for every state of a file: an atlas is asked for with each film."""
+    return load_atlas(path)
 
 
 def atlas_folder() -> Path:

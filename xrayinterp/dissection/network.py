@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import Progress
 
 from ..concepts.probes import ProbeFilm, ProbeSet, normal_films
@@ -71,7 +72,7 @@ def dissect(
     normal = tuple(_normal_films() if reference is None else reference)
     rows: list[AtlasRow] = []
     found: dict[str, Any] = {}
-    with Progress(transient=True, disable=not progress) as bar:
+    with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
         forwards = bar.add_task(f"{model.name}: reading films", total=len(films) + len(normal))
         tick = partial(bar.advance, forwards)
         maps = collect(reader, films, chosen, tick)

@@ -1,4 +1,4 @@
-"""`make embedded`: retrain the built-in models, measure them once on test, and rebuild their atlases.
+"""`make embedded`: retrain the built-in models and measure them once on test.
 
 Every step leaves its result under the cache folder and is skipped when it is there, so a broken run goes on.
 """
@@ -227,19 +227,11 @@ def ship(name: str, model: DenseNet, facts: dict[str, Any]) -> None:
     sys.stderr.write(f"{name}: {json.dumps(facts['measured'], indent=1)}\n")
 
 
-@app.command()
-def atlases() -> None:
-    """Dissect the built-in models over films they have not seen."""
-    from .atlases import build
-
-    build()
-
-
 @app.callback(invoke_without_command=True)
 def everything(context: typer.Context) -> None:
     """Without a command: everything, in order."""
     if context.invoked_subcommand is None:
-        for step in (compact, weak, control, brixia_command, atlases):
+        for step in (compact, weak, control, brixia_command):
             step()
 
 

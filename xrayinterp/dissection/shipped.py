@@ -1,4 +1,7 @@
-"""The atlases shipped with the built-in models: made of films the models have not seen, numbers only."""
+"""The atlases shipped with the built-in models: made of films the models have not seen, numbers only.
+
+`python -m xrayinterp.dissection.shipped` rebuilds them, as the last step of `make embedded`.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ import torch
 from torch import nn
 
 from ..concepts.probes import ProbeFilm, load_probe_set
-from ..dissection.atlas import Atlas
-from ..dissection.network import dissect
-from ..dissection.io import builtin_folder, save_atlas
 from ..models.architectures import DenseNet
 from ..models.chest_model import ChestModel
 from ..models.zoo import load_model
-from .checkpoints import training_folder
-from .recipes import COMPACT
+from ..training.checkpoints import training_folder
+from ..training.recipes import COMPACT
+from .atlas import Atlas
+from .io import builtin_folder, save_atlas
+from .network import dissect
 
 UNSEEN = ("probe", "val", "test")
 """Splits of mask films no built-in model was trained on."""
@@ -64,3 +67,7 @@ class _Folds:
 
 def _without_film_names(atlas: Atlas) -> Atlas:
     return replace(atlas, rows=tuple(replace(row, exemplars=()) for row in atlas.rows))
+
+
+if __name__ == "__main__":
+    build()

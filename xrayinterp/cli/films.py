@@ -1,0 +1,173 @@
+"""`xrayinterp explain`, `predict` and `schema`: films in, files out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import Code, XrayInterpError
+from .console import complain, remark, tracked
+from .options import (
+    EXIT_INTERRUPTED,
+    EXIT_REFUSED,
+    Device,
+    Files,
+    FitOption,
+    Model,
+    Seed,
+    StatedFit,
+    StatedView,
+    fit_of,
+    open_model,
+    split_list,
+    view_of,
+)
+
+if TYPE_CHECKING:
+    from ..batch import Film
+    from ..explanation import Explanation
+    from ..imaging.radiograph import Radiograph
+
+DEFAULT_MODEL = "compact"
+DEFAULT_METHODS = ["gradcam_signed"]
+
+
+def predict(
+    files: Files,
+    csv: Annotated[Path, typer.Option("--csv", help="Table to write: a row a film.", show_default=False)],
+    model: Model = DEFAULT_MODEL,
+    view: StatedView = None,
+    fit: StatedFit = FitOption.CROP,
+    device: Device = "cpu",
+) -> None:
+    """Score many films: one CSV row each, in the order given, refused ones with the reason.
+
+    Columns: file (as given), sha256, verdict (ok, warned or the error's code), message, then one logit a finding.
+    """
+    from ..batch import predict_films, write_csv
+
+    names = _gathered(files, exclude=csv)
+    chest_model = open_model(model, device)
+    rows = predict_films(names, chest_model, view=view_of(view), fit=fit_of(fit))
+    part = csv.with_name(f"{csv.name}.part")
+    try:
+        csv.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
+            refused = write_csv(tracked(rows, len(names), "Predicting"), chest_model.findings, handle)
+        part.replace(csv)
+    except OSError as error:
+        raise _cannot_write(csv, error) from error
+    except KeyboardInterrupt:
+        remark(f"Interrupted: the rows so far are in {part}.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    _conclude(len(names), refused, csv)
+
+
+def explain(
+    files: Files,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results (made).", show_default=False)],
+    model: Model = DEFAULT_MODEL,
+    finding: Annotated[
+        str | None,
+        typer.Option("--finding", "-f", help="What to explain; else the logit furthest over its operating point."),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--methods", help="Saliency methods, by commas or repeated.  \\[default: gradcam_signed]"),
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF report a film.")] = False,
+    view: StatedView = None,
+    fit: StatedFit = FitOption.CROP,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Explain films: NAME.json, NAME.METHOD.npy, NAME.METHOD.png and, with --pdf, NAME.pdf for each one read.
+
+    NAME is the file's name without its image suffix; where another film in the folder has it, NAME-HASH with the first
+    eight digits of the film's SHA-256.
+    """
+    from ..batch import open_film
+    from ..dissection.io import atlases_for
+    from ..explanation import explain as explain_film
+
+    names = _gathered(files, exclude=out)
+    chosen = _known_methods(split_list(methods or DEFAULT_METHODS))
+    chest_model = open_model(model, device)
+    if finding is not None:
+        chest_model.index(finding)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    make = partial(
+        explain_film,
+        model=chest_model,
+        finding=finding,
+        methods=chosen,
+        fit=fit_of(fit),
+        seed=seed,
+        atlases=atlases_for(chest_model),
+    )
+    films = (open_film(name, view=view_of(view)) for name in names)
+    done = [_explained(film, make, out, pdf=pdf) for film in tracked(films, len(names), "Explaining")]
+    _conclude(len(names), done.count(False), out)
+
+
+def schema() -> None:
+    """The JSON schema of what `explain` writes."""
+    from ..report.document import schema as document_schema
+
+    typer.echo(json.dumps(document_schema(), indent=2))
+
+
+def _explained(film: Film, make: Callable[[Radiograph], Explanation], out: Path, *, pdf: bool) -> bool:
+    """True if the film was read, explained and written; otherwise its error is on stderr."""
+    from ..batch import describe_failure
+    from .results import write_results
+
+    if film.radiograph is None:
+        complain(film.verdict, f"{film.file}: {film.message}")
+        return False
+    try:
+        write_results(make(film.radiograph), out, film.file, pdf=pdf)
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    except Exception as error:
+        code, message = describe_failure(error)
+        complain(code, f"{film.file}: {message}")
+        return False
+    return True
+
+
+def _gathered(files: Sequence[str], *, exclude: Path) -> tuple[str, ...]:
+    from ..batch import gather
+
+    names = gather(files, exclude=[exclude])
+    if not names:
+        raise XrayInterpError(
+            Code.BAD_OPTION, f"There are no files in {', '.join(files)}.", "Name films or folders of films."
+        )
+    return names
+
+
+def _known_methods(names: Sequence[str]) -> tuple[str, ...]:
+    from ..attribution.registry import method_named
+
+    return tuple(method_named(name).name for name in names)
+
+
+def _cannot_write(path: Path, error: OSError) -> XrayInterpError:
+    return XrayInterpError(
+        Code.BAD_OPTION, f"{path} cannot be written: {error.strerror or error}.", "Name another place for the results."
+    )
+
+
+def _conclude(films: int, refused: int, where: Path) -> None:
+    remark(f"{films - refused} of {films} films read; results in {where}.")
+    if refused:
+        raise typer.Exit(EXIT_REFUSED)
