@@ -24,7 +24,8 @@ BoolMask = npt.NDArray[np.bool_]
 class DataSet:
     """A data manifest: where a data set comes from, under what terms, and how its table is read.
 
-    `masks` maps a mask class to its bit in the 16-bit mask PNG; `scores` maps a rater to six columns.
+    `masks` maps a mask class to its bit in the 16-bit mask PNG; `annotations` maps who drew masks to the column that
+    says on which films (empty or 0: not on this one); `scores` maps a rater to six columns.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DataSet:
     findings: tuple[str, ...] = ()
     normal: str | None = None
     masks: Mapping[str, int] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -45,7 +47,8 @@ class Film:
     """One row of a data set.
 
     `labels` holds 0 or 1 for each finding of the manifest; `normal` is None where the data set does not say;
-    `scores` holds six zone scores per rater; `native_width` is the width in pixels before storage.
+    `scores` holds six zone scores per rater; `native_width` is the width in pixels before storage; `annotated` names
+    who drew masks on this film; masks are known only inside `valid_box` (left, top, width, height), if there is one.
     """
 
     id: str
@@ -63,6 +66,8 @@ class Film:
     mask_bits: Mapping[str, int]
     scores: Mapping[str, tuple[float, ...]]
     licence: str
+    annotated: frozenset[str] = frozenset()
+    valid_box: tuple[int, int, int, int] | None = None
 
     def pixels(self) -> FloatImage:
         """The film as float32 (H, W) in [0, 1]."""
@@ -71,11 +76,29 @@ class Film:
 
     def mask(self, name: str) -> BoolMask:
         """The mask of class `name`, bool (H, W) on the grid of `pixels`; all False where the class is absent."""
-        if self.mask_path is None:
-            raise XrayInterpError(Code.DATA_MISSING, f"Film {self.id} of {self.dataset} has no masks.")
+        return np.asarray(self.masks((name,))[0])
+
+    def masks(self, names: Sequence[str]) -> BoolMask:
+        """The masks of several classes, bool (C, H, W) on the grid of `pixels`, from one reading of the file.
+
+        Raises:
+            XrayInterpError: `data-missing` where the film has no masks, its mask file is gone, or its data set has no
+                such class.
+        """
+        if self.mask_path is None or not self.mask_path.is_file():
+            where = "has no masks" if self.mask_path is None else f"has lost its mask file {self.mask_path}"
+            raise XrayInterpError(Code.DATA_MISSING, f"Film {self.id} of {self.dataset} {where}.")
+        unknown = [name for name in names if name not in self.mask_bits]
+        if unknown:
+            raise XrayInterpError(
+                Code.DATA_MISSING,
+                f"Data set {self.dataset} has no mask class {unknown[0]!r}.",
+                f"It has: {', '.join(self.mask_bits)}.",
+            )
         with Image.open(self.mask_path) as image:
-            bits = np.asarray(image).astype(np.int64)
-        return (bits >> self.mask_bits[name] & 1).astype(bool)
+            bits = np.asarray(image).astype(np.uint16)
+        wanted = np.array([1 << self.mask_bits[name] for name in names], dtype=np.uint16)
+        return np.asarray(bits & wanted[:, None, None], dtype=bool)
 
 
 def load_manifest(name: str) -> DataSet:
@@ -150,6 +173,8 @@ def _film(row: Mapping[str, str], manifest: DataSet, folder: Path) -> Film:
             if all(row[c] != "" for c in zones)
         },
         licence=cell("licence"),
+        annotated=frozenset(who for who, column in manifest.annotations.items() if row[column] not in ("", "0")),
+        valid_box=_box(cell("valid_box")),
     )
 
 
@@ -158,3 +183,10 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _box(text: str) -> tuple[int, int, int, int] | None:
+    if not text:
+        return None
+    left, top, width, height = (int(part) for part in text.split(","))
+    return left, top, width, height

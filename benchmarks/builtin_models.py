@@ -1,0 +1,81 @@
+"""What the built-in models were measured to be worth, as tables: builtin_models.md beside this file.
+
+The figures are those of the models' own records, which `make embedded` writes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from xrayinterp.models.zoo import BUILTIN_DIR
+
+RESULT = Path(__file__).with_suffix(".md")
+
+
+def interval(value: list[float] | None, digits: int = 3) -> str:
+    """A figure with its 95 % interval."""
+    if value is None:
+        return "–"
+    figure, low, high = (f"{v:.{digits}f}" for v in value)
+    return f"{figure} ({low} to {high})"
+
+
+def findings_table(record: dict[str, Any]) -> list[str]:
+    """One line a finding: AUROC on test beside what view, sex and age reach, and within each view."""
+    measured = record["measured"]
+    lines = [
+        "| finding | positive patients (val, test) | AUROC, test | view + sex + age alone | within PA | within AP | "
+        "sensitivity / specificity at the point | ECE, val / test | assessed |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for finding in record["findings"]:
+        metrics, point = record["metrics"][finding], record["operating_points"][finding]
+        lines.append(
+            f"| {finding} | {metrics['patients']} | {interval(metrics['auroc'])} | "
+            f"{interval(measured['view_sex_age'][finding])} | {interval(measured['within_PA'][finding])} | "
+            f"{interval(measured['within_AP'][finding])} | {point['sensitivity']:.2f} / {point['specificity']:.2f} | "
+            f"{record['calibrations'][finding]['ece']:.3f} / {measured['test_ece'][finding]:.3f} | "
+            f"{'yes' if metrics['assessed'] else 'no'} |"
+        )
+    lines.append(
+        f"| **mean** | | {interval(measured['mean_auroc'])} | {interval(measured['mean_view_sex_age'])} | | | | | |"
+    )
+    return lines
+
+
+def severity_table(record: dict[str, Any]) -> list[str]:
+    """Out-of-fold errors of the Brixia score."""
+    measured = record["measured"]
+    rows = {
+        "mean absolute error of the global score (0 to 18)": interval(measured["global_mae"], 2),
+        "the same, predicting the training folds' mean": interval(measured["mean_predictor_mae"], 2),
+        "below the mean predictor by (share)": interval(measured["below_mean_predictor"], 2),
+        "the two raters apart": interval(measured["raters_apart"], 2),
+        "mean absolute error of a zone (0 to 3)": f"{measured['zone_mae']:.2f}",
+        "correlation with the raters' mean": f"{measured['correlation']:.2f}",
+        "95 % of errors below": f"{measured['global_interval_half_width']:.1f}",
+    }
+    return ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+
+
+def main() -> None:
+    """Write the tables."""
+    lines = ["# The built-in models", "", "95 % intervals over patients."]
+    for name in ("compact", "weak", "brixia"):
+        path = BUILTIN_DIR / f"{name}.safetensors"
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        table = severity_table(record) if record["task"] == "severity" else findings_table(record)
+        size = path.stat().st_size / 1e6
+        lines += ["", f"## {name} ({size:.1f} MB)", "", f"Tested on {record['tested_on']}.", "", *table]
+        if record["task"] == "findings":
+            lines += [
+                "",
+                f"Mean AUROC on val, where the weights were chosen: {interval(record['measured']['mean_val_auroc'])}.",
+            ]
+    RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
