@@ -17,8 +17,8 @@ from xrayinterp.concepts.probes import ProbeSet, load_probe_set
 from xrayinterp.dissection import maps as maps_module
 from xrayinterp.dissection.atlas import Atlas, AtlasRow
 from xrayinterp.dissection.baselines import randomised
-from xrayinterp.dissection.network import dissect
 from xrayinterp.dissection.io import load_atlas, save_atlas
+from xrayinterp.dissection.network import dissect
 from xrayinterp.dissection.statistics import iou
 from xrayinterp.dissection.summary import detectors, summary
 from xrayinterp.errors import Code, XrayInterpError

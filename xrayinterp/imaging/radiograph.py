@@ -15,7 +15,13 @@ ViewFrom = Literal["header", "reader", "missing"]
 Kind = Literal["dicom", "png", "jpeg"]
 
 RECIPE = "xrayinterp-1"
-"""Version of the inference recipe: how stored values become `Radiograph.pixels`."""
+"""Version of the inference recipe: how stored values become `Radiograph.pixels`.
+
+8-bit raster: value/255. DICOM with a usable VOI table or window: modality values through the file's first one. All else
+(16-bit raster, DICOM without one, colour captures): linear between the 0.5th and 99.5th percentile outside padding,
+clipped. Then low values white are inverted, padding is black, and the film is reduced to at most 1024 pixels (bilinear,
+antialiased, square pixels).
+"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Source:
     """Where the pixels came from, without identity.
 
     `rows` and `columns` are the file's own; `orientation` is DICOM's Patient Orientation (row, column direction)
-    or None; `windows` names the file's display windows, `window` is the index used for `display`.
+    or None; `windows` names the file's usable display windows, `window` is the index used for `display`;
+    `magnification` is Estimated Radiographic Magnification Factor (detector over patient) or None.
     """
 
     kind: Kind
@@ -38,6 +45,7 @@ class Source:
     laterality: str | None = None
     windows: tuple[str, ...] = ()
     window: int | None = None
+    magnification: float | None = None
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import typer
 
@@ -23,7 +24,7 @@ from ..models.zoo import BUILTIN_DIR, save_builtin
 from . import brixia
 from .checkpoints import training_folder
 from .films import AUXILIARY, TrainingSet, any_finding, auxiliary_targets, finding_targets, squares
-from .loop import Recipe, Teacher, predict, train
+from .loop import Recipe, Teacher, predict, softened, train
 from .measure import (
     Scored,
     auroc_interval,
@@ -34,12 +35,15 @@ from .measure import (
     mean_auroc_interval,
     operating_point,
 )
-from .recipes import COMPACT, DETAIL, SHUFFLED, SIZE, TEACHERS, WEAK
+from .recipes import COMPACT, DETAIL, SHUFFLED, SIZE, TEACHER_AT_FULL_SIZE, TEACHERS, WEAK
 
 FINDINGS = load_manifest("nih").findings
 ANY = "any finding"
 TEST = "NIH test split of the built-in training set"
 VAL = "NIH val split of the built-in training set"
+
+BuildSet = Callable[[str], TrainingSet]
+Labels = Callable[[Sequence[Film]], npt.NDArray[np.float32]]
 
 app = typer.Typer(help=__doc__, add_completion=False)
 
@@ -74,15 +78,17 @@ def _set(films: Sequence[Film], targets: np.ndarray, names: tuple[str, ...]) -> 
     return TrainingSet(squares(films, DETAIL), torch.from_numpy(targets), names, tuple(film.patient for film in films))
 
 
-def trained(recipe: Recipe, build: Any, *, start: DenseNet | None = None, teachers: Sequence[Teacher] = ()) -> DenseNet:
+def trained(
+    recipe: Recipe, build: BuildSet, *, start: DenseNet | None = None, teachers: Sequence[Teacher] = ()
+) -> DenseNet:
     """The finished run of `recipe`, trained now if it is not there; `build(split)` gives its films."""
     done = training_folder() / f"{recipe.name}.pt"
-    films = build("train")
     if not done.is_file():
-        model = train(recipe, films, build("val"), training_folder(), start=start, teachers=teachers)
+        model = train(recipe, build("train"), build("val"), training_folder(), start=start, teachers=teachers)
         torch.save(model.state_dict(), done)
-    model = DenseNet(recipe.shape, len(films.names))
-    model.load_state_dict(torch.load(done, weights_only=True))
+    state = torch.load(done, weights_only=True)
+    model = DenseNet(recipe.shape, len(state["classifier.bias"]))
+    model.load_state_dict(state)
     return model.eval()
 
 
@@ -96,7 +102,7 @@ def without_auxiliary(model: DenseNet, keep: int) -> DenseNet:
     return model.eval()
 
 
-def measured(model: DenseNet, findings: Sequence[str], labels: Any) -> dict[str, Any]:
+def measured(model: DenseNet, findings: Sequence[str], labels: Labels) -> dict[str, Any]:
     """The measured part of a card: thresholds and calibration from val, one look at test."""
     val_films, test_films = nih("val"), nih("test")
     val_logits, test_logits = (predict(model, squares(f, DETAIL), SIZE) for f in (val_films, test_films))
@@ -128,7 +134,7 @@ def measured(model: DenseNet, findings: Sequence[str], labels: Any) -> dict[str,
     }
 
 
-def beside(test: Sequence[Scored], films: Sequence[Film], findings: Sequence[str], labels: Any) -> dict[str, Any]:
+def beside(test: Sequence[Scored], films: Sequence[Film], findings: Sequence[str], labels: Labels) -> dict[str, Any]:
     """AUROC of view, sex and age alone, and of the model within PA and within AP films."""
     train_films = nih("train")
     covariates = covariate_scores(auxiliary_targets(train_films), labels(train_films), auxiliary_targets(films))
@@ -168,9 +174,17 @@ def as_shipped(model: DenseNet) -> DenseNet:
 @app.command()
 def compact() -> None:
     """Train the teachers and `compact`, measure and ship it."""
-    teachers = [Teacher(trained(recipe, compact_set), recipe.stages[-1].size) for recipe in TEACHERS]
-    start = next(t.module for t, recipe in zip(teachers, TEACHERS, strict=True) if recipe.shape == COMPACT.shape)
-    model = trained(COMPACT, compact_set, start=start, teachers=teachers)
+    pair = [Teacher(trained(recipe, compact_set), recipe.stages[-1].size) for recipe in TEACHERS]
+    start = next(
+        t.module for t, recipe in zip(pair, TEACHERS, strict=True) if recipe.shape == TEACHER_AT_FULL_SIZE.shape
+    )
+    third = Teacher(trained(TEACHER_AT_FULL_SIZE, compact_set, start=start, teachers=pair), SIZE)
+
+    def softened_set(split: str) -> TrainingSet:
+        films = compact_set(split)
+        return softened(films, [*pair, third], COMPACT.soft) if split == "train" else films
+
+    model = trained(COMPACT, softened_set)
     model = as_shipped(without_auxiliary(model, len(FINDINGS)))
     facts = measured(model, FINDINGS, lambda films: finding_targets(films, FINDINGS))
     ship("compact", model, facts | {"task": "findings"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class Recipe:
     """All that determines a training run, besides its films.
 
     `scored` is the number of leading targets whose mean AUROC on val selects the weights; further targets are
-    auxiliary. `soft` is the share of the loss taken from the teachers' probabilities.
+    auxiliary. `soft` is the share of the loss taken from the teachers' probabilities. `rarity` r weights each target's
+    loss by prevalence ** -r (mean 1, at most 3), so that rare findings shape features too.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Recipe:
     average: float = 0.995
     dropout: float = 0.0
     soft: float = 0.0
+    rarity: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -86,6 +88,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=len(epochs) * steps_an_epoch, pct_start=0.25
     )
+    weights = _target_weights(films.targets, recipe.rarity).to(device)
     folder.mkdir(parents=True, exist_ok=True)
     last, log = folder / f"{recipe.name}.last.pt", folder / f"{recipe.name}.log.jsonl"
     state: dict[str, Any] = {"epoch": 0, "best": -1.0, "best_weights": None}
@@ -108,7 +111,7 @@ def train(
                 x = augment(films.films[batch, None].float() / 255, epochs[epoch], recipe.augmentation, generator)
                 x = x.to(device, memory_format=torch.channels_last)
                 y = films.targets[batch].to(device)
-                loss = _step(model, x, y, recipe, teachers)
+                loss = _step(model, x, y, weights, recipe, teachers)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -140,16 +143,24 @@ def train(
     return averaged
 
 
-def _step(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, teachers: Sequence[Teacher]) -> Tensor:
+def _target_weights(targets: Tensor, rarity: float) -> Tensor:
+    """Loss weight of every target, (T,), mean 1 before the cap of 3."""
+    raw = targets.mean(0).clamp(min=1e-3) ** -rarity
+    return (raw / raw.mean()).clamp(max=3)
+
+
+def _step(
+    model: nn.Module, x: Tensor, y: Tensor, weights: Tensor, recipe: Recipe, teachers: Sequence[Teacher]
+) -> Tensor:
     with torch.autocast(x.device.type, torch.bfloat16):
         logits = model(x)
     logits = logits.float()
-    hard = F.binary_cross_entropy_with_logits(logits, y)
+    hard = F.binary_cross_entropy_with_logits(logits, y, weight=weights)
     if not teachers:
         return hard
     with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16):
         soft = torch.stack([t.module(resize(x, t.size)).float().sigmoid() for t in teachers]).mean(0)
-    return (1 - recipe.soft) * hard + recipe.soft * F.binary_cross_entropy_with_logits(logits, soft)
+    return (1 - recipe.soft) * hard + recipe.soft * F.binary_cross_entropy_with_logits(logits, soft, weight=weights)
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
@@ -180,6 +191,15 @@ def predict(
         logits = model(x)
         rows.append(((logits + model(x.flip(-1))) / 2 if mirror else logits).float().cpu().numpy())
     return np.concatenate(rows)
+
+
+def softened(films: TrainingSet, teachers: Sequence[Teacher], share: float) -> TrainingSet:
+    """The films with targets moved by `share` towards the teachers' mean probability on the film as it is.
+
+    Cross-entropy is linear in its targets, so this equals a loss mixed of both without running teachers every epoch.
+    """
+    soft = np.mean([1 / (1 + np.exp(-predict(t.module, films.films, t.size))) for t in teachers], axis=0)
+    return replace(films, targets=(1 - share) * films.targets + share * torch.from_numpy(soft))
 
 
 def mean_auroc(targets: np.ndarray, scores: np.ndarray) -> float:

@@ -21,15 +21,29 @@ TEACHERS = (
 )
 """Two networks that differ in shape and seed; together they are the better labels `compact` learns from."""
 
-COMPACT = Recipe("compact", DEEP, (Stage(SIZE, 10),), scored=14, seed=10, rate=2.5e-3, soft=0.7)
+TEACHER_AT_FULL_SIZE = Recipe("teacher-2", DEEP, (Stage(SIZE, 10),), scored=14, seed=10, rate=2.5e-3, soft=0.7)
 """Starts from the deep teacher and learns, at full input size, from labels and from both teachers."""
+
+COMPACT = Recipe(
+    "compact",
+    DenseNetShape(growth=20, blocks=(4, 8, 12, 8), stem=40),
+    (Stage(160, 6), Stage(SIZE, 14)),
+    scored=14,
+    seed=11,
+    soft=0.5,
+    rarity=0.5,
+    augmentation=Augmentation(rotation=7, zoom=0.1, shift=0.05, contrast=0.2, gamma=0.2, mirror=0.0),
+)
+"""From scratch, on labels mixed evenly with what the three teachers say of the same film; never mirrored."""
 
 WEAK = Recipe(
     "weak", DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32), (Stage(128, 8), Stage(SIZE, 8)), scored=1, seed=20
 )
 """Any finding or none, and nothing else: it never sees the name of a finding."""
 
-SHUFFLED = replace(WEAK, name="shuffled", shape=DEEP, stages=(Stage(128, 6), Stage(SIZE, 2)), scored=14, seed=30)
+SHUFFLED = replace(
+    WEAK, name="shuffled", shape=COMPACT.shape, stages=(Stage(128, 6), Stage(SIZE, 2)), scored=14, seed=30
+)
 """The control: the fourteen labels handed to other patients, so that nothing can be learned from them."""
 
 BRIXIA_EPOCHS = 30
