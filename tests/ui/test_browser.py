@@ -1,0 +1,276 @@
+"""The app in Chromium: real files dropped on it, nothing leaves this machine, keyboard and screen reader can use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from helpers.dx_factory import Encoding, dx, to_bytes
+from helpers.fake_explanation import fake_radiograph
+from pydicom.data import get_testdata_file
+
+playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+BASELINE = Path(__file__).with_name("axe_baseline.json")
+LOCAL = {"localhost", "127.0.0.1", ""}
+PATIENCE_MS = 120_000
+FOCUSED = """() => {
+  let e = document.activeElement;
+  while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
+  if (!e) return '';
+  return [e.getAttribute('name'), e.className.baseVal ?? e.className, e.getAttribute('aria-label'),
+    e.textContent.slice(0, 60)].join(' ');
+}"""
+"""What has the focus, in words, also inside the viewer."""
+
+
+def chromium_path() -> str | None:
+    """A Chromium of this machine, else the one that Playwright installed (None)."""
+    named = os.environ.get("XRAYINTERP_CHROMIUM")
+    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def server(page_home: Path) -> Iterator[str]:
+    """The app on a free port, with small models."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "XRAYINTERP_BUILTIN": str(page_home / "builtin"),
+        "XRAYINTERP_CACHE": str(page_home / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until_up(f"http://localhost:{port}/_stcore/health")
+            yield f"http://localhost:{port}"
+        finally:
+            process.terminate()
+
+
+def wait_until_up(url: str) -> None:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError(f"{url} did not come up")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        try:
+            browser = driver.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium here: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, server: str) -> Iterator[Any]:
+    """A fresh session; whatever it asks of another machine, and any error it meets, fails the test."""
+    context = chromium.new_context(viewport={"width": 1680, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    hosts: set[str] = set()
+    errors: list[str] = []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+    page.on("websocket", lambda socket_: hosts.add(urlsplit(socket_.url).hostname or ""))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server)
+    page.get_by_role("heading", name="Open a chest radiograph").wait_for()
+    settled(page)
+    yield page
+    context.close()
+    assert hosts <= LOCAL, f"asked {hosts - LOCAL}"
+    assert errors == []
+
+
+def settled(page: Any) -> None:
+    """Until the server has nothing more to say about the last action."""
+    page.wait_for_timeout(400)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
+def drop(page: Any, name: str, data: bytes) -> None:
+    page.locator('input[type="file"]').first.set_input_files({"name": name, "mimeType": "", "buffer": data})
+
+
+def opened(page: Any) -> Any:
+    """The viewer, once a film is on screen and explained."""
+    page.locator(".st-key-semantics").wait_for()
+    settled(page)
+    return page.locator("canvas.film")
+
+
+def picture(canvas: Any) -> list[int]:
+    """Mean grey at nine places of the canvas."""
+    return canvas.evaluate(
+        """c => { const x = c.getContext('2d'); const out = [];
+        for (const v of [.25, .5, .75]) for (const u of [.35, .5, .65]) {
+          const d = x.getImageData(c.width * u - 4, c.height * v - 4, 8, 8).data;
+          let s = 0; for (let i = 0; i < d.length; i += 4) s += d[i]; out.push(Math.round(s / 64)); }
+        return out; }"""
+    )
+
+
+@pytest.fixture
+def synthetic() -> bytes:
+    """A MONOCHROME1 DICOM of a synthetic film."""
+    return to_bytes(dx(fake_radiograph().display.astype("uint16") * 16, Encoding("MONOCHROME1"), ViewPosition="PA"))
+
+
+@pytest.mark.data
+def test_a_real_radiograph_is_shown_and_explained(page: Any, data_root: Path):
+    film = next((data_root / "hannover").glob("*/*.*"), None) or next((data_root / "nih").glob("*/*.*"))
+    drop(page, film.name, film.read_bytes())
+    canvas = opened(page)
+    assert max(picture(canvas)) > 40
+    assert "logit is made of" in page.locator(".st-key-semantics").inner_text().lower()
+
+
+def test_a_monochrome1_dicom_is_shown_the_right_way_round(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    canvas = opened(page)
+    upper_left, _, _, _, middle, *_ = picture(canvas)
+    assert middle > upper_left  # the spine is brighter than the lung
+    assert page.locator('.st-key-toolbar [value*="PA, from header"], .st-key-toolbar :text("PA, from header")').count()
+
+
+def test_a_ct_slice_and_a_text_file_are_refused_in_words(page: Any):
+    drop(page, "slice.dcm", Path(get_testdata_file("CT_small.dcm")).read_bytes())
+    page.get_by_role("alert").get_by_text("not-a-radiograph").wait_for()
+    assert "CT" in page.get_by_role("alert").first.inner_text()
+    settled(page)
+    drop(page, "notes.txt", b"not a picture")
+    page.get_by_role("alert").get_by_text("not-an-image").wait_for()
+    assert "notes.txt" in page.get_by_role("alert").first.inner_text()
+    assert page.locator("canvas.film").count() == 0
+
+
+def test_the_map_is_off_until_asked_and_one_click_hides_it(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    canvas = opened(page)
+    before = picture(canvas)
+    button = page.locator('button[name="map"]')
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    assert picture(canvas) != before
+    button.click()
+    assert picture(canvas) == before
+
+
+def test_window_zoom_and_invert_ask_nothing_of_the_server_and_survive_another_finding(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    canvas = opened(page)
+    before = picture(canvas)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.locator('input[name="white"]').fill("140")
+    assert sum(picture(canvas)) > sum(before)
+    page.locator('button[name="invert"]').click()
+    canvas.hover()
+    page.mouse.wheel(0, -400)
+    page.locator('button[name="frame"]').click()
+    assert sent == []
+    assert page.locator(".st-key-semantics").count() == 1
+    page.get_by_role("combobox", name="Finding to explain").click()
+    page.get_by_role("option", name="Explain: Mass").click()
+    page.get_by_role("heading", name="What the Mass logit is made of").wait_for()
+    settled(page)
+    assert page.locator('input[name="white"]').input_value() == "140"
+    assert page.locator('button[name="invert"]').get_attribute("aria-pressed") == "true"
+
+
+def test_a_click_on_a_line_explains_that_finding(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    box = page.locator(".st-key-findings .js-plotly-plot").first.bounding_box()
+    heading = page.locator(".st-key-semantics h2").inner_text()
+    page.mouse.click(box["x"] + 40, box["y"] + 48)
+    playwright.expect(page.locator(".st-key-semantics h2")).not_to_have_text(heading)
+
+
+def test_every_control_is_reached_by_keyboard(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    canvas = opened(page)
+    seen: list[str] = []
+    for _ in range(70):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(FOCUSED))
+    everything = "\n".join(seen)
+    for wanted in ("film", "black", "white", "preset", "invert", "map", "Finding to explain", "Outline on the film"):
+        assert wanted in everything, f"{wanted} is not reached"
+    for wanted in ("Models", "Open films", "Grad-CAM", "Export PDF", "JSON"):
+        assert wanted in everything, f"{wanted} is not reached"
+    canvas.focus()
+    page.keyboard.press("m")
+    assert page.locator('button[name="map"]').get_attribute("aria-pressed") == "true"
+    page.keyboard.press("i")
+    assert page.locator('button[name="invert"]').get_attribute("aria-pressed") == "true"
+
+
+def test_pictures_and_charts_have_words(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    canvas = opened(page)
+    assert canvas.get_attribute("aria-label").startswith("Chest radiograph, PA view")
+    page.locator(".st-key-findings .js-plotly-plot").first.wait_for()
+    words = page.locator(".stPlotlyChart").evaluate_all("all => all.map(e => e.outerHTML)")
+    assert words
+    assert all("Bar chart of" in html for html in words)
+
+
+def test_exports_arrive(page: Any, synthetic: bytes):
+    drop(page, "secret-name.dcm", synthetic)
+    opened(page)
+    with page.expect_download() as pdf:
+        page.get_by_role("button", name="Export PDF").click()
+    assert Path(pdf.value.path()).read_bytes().startswith(b"%PDF-")
+    with page.expect_download() as document:
+        page.get_by_role("button", name="JSON", exact=True).click()
+    text = Path(document.value.path()).read_text(encoding="utf-8")
+    assert json.loads(text)["schema_version"] == "1.0"
+    assert "secret-name" not in text + pdf.value.suggested_filename + document.value.suggested_filename
+
+
+@pytest.mark.parametrize("state", ["empty", "film", "models"])
+def test_no_new_accessibility_violations(page: Any, synthetic: bytes, state: str):
+    if state == "film":
+        drop(page, "film.dcm", synthetic)
+        opened(page)
+    if state == "models":
+        page.get_by_role("link", name="Models").click()
+        page.get_by_role("heading", name="Models", exact=True).wait_for()
+        settled(page)
+    found = axe.Axe().run(page).response["violations"]
+    known = json.loads(BASELINE.read_text(encoding="utf-8"))
+    new = {
+        violation["id"]: [node["html"] for node in violation["nodes"] if not is_known(violation["id"], node, known)]
+        for violation in found
+    }
+    assert {rule: nodes for rule, nodes in new.items() if nodes} == {}
+
+
+def is_known(rule: str, node: dict[str, Any], known: dict[str, list[str]]) -> bool:
+    return any(part in node["html"] for part in known.get(rule, []))

@@ -1,0 +1,152 @@
+"""A film, its map and a concept's region as the message that the viewer on the page draws: pure, no Streamlit."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skimage.measure import approximate_polygon, find_contours
+
+from ..explanation import SaliencyMap
+from ..imaging.geometry import Frame
+from ..imaging.radiograph import Radiograph
+from ..report import colours, pictures
+from ..report.words import grid, method, readable, scale, strongest
+
+FloatImage = npt.NDArray[np.float32]
+Line = list[tuple[float, float]]
+
+OUTLINE_SHARE = 0.5
+"""Outlines follow this share of the map's limit, as in the report."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A display window: grey values of the film shown black and white, 0 to 255."""
+
+    name: str
+    black: int
+    white: int
+
+
+def windows(display: npt.NDArray[np.uint8]) -> tuple[Window, ...]:
+    """The film as stored, and three windows from its own grey values: lungs dark, soft tissue bright, contrast."""
+    low, dark, middle, high = (int(v) for v in np.percentile(display, (1, 20, 55, 99)))
+    return (
+        Window("Film as stored", 0, 255),
+        _window("Contrast", low, high),
+        _window("Lungs", low, max(middle, low + 40)),
+        _window("Mediastinum", dark, high),
+    )
+
+
+def viewer_message(
+    radiograph: Radiograph,
+    square: Frame,
+    *,
+    saliency: SaliencyMap | None = None,
+    finding: str | None = None,
+    region: tuple[str, FloatImage] | None = None,
+    marks: tuple[str, str] = ("", ""),
+) -> dict[str, Any]:
+    """Everything the viewer draws, as JSON types.
+
+    Args:
+        radiograph: the film.
+        square: what the model sees of it.
+        saliency: the map on offer; the viewer keeps it hidden until asked.
+        finding: what the map is about.
+        region: a concept and its signed contributions (h, w) where its units fire.
+        marks: side marks at the image's left and right edge; empty where nobody gave the sides.
+    """
+    return {
+        "film": {
+            "id": radiograph.sha256,
+            "png": _base64(pictures.png(radiograph.display)),
+        },
+        "frame": {"left": square.left, "top": square.top, "side": square.side},
+        "map": None if saliency is None else _map(saliency, square, finding or ""),
+        "region": None if region is None else _outline(np.sign(region[1]), square, 0.5),
+        "presets": [{"name": w.name, "black": w.black, "white": w.white} for w in windows(radiograph.display)],
+        "sides": {"left": marks[0], "right": marks[1]},
+        "colours": {"supports": colours.SUPPORTS, "opposes": colours.OPPOSES},
+        "alt": _alt(radiograph, saliency, finding, region),
+    }
+
+
+def contours(values: FloatImage, square: Frame, level: float) -> list[Line]:
+    """Outlines of a map (h, w) on the film, (x, y), around what lies above `level`, or below a negative one."""
+    full = np.nan_to_num(pictures.on_film(values, square, smooth=True)) * np.sign(level)
+    padded = np.pad(full, 1)
+    found = find_contours(padded, abs(level))  # type: ignore[no-untyped-call]
+    lines = (approximate_polygon(line - 0.5, 0.5) for line in found if len(line) > 3)  # type: ignore[no-untyped-call]
+    return [[(round(float(x), 1), round(float(y), 1)) for y, x in line] for line in lines]
+
+
+def _map(saliency: SaliencyMap, square: Frame, finding: str) -> dict[str, Any]:
+    limit = pictures.limit_of(saliency.values)
+    height, width = saliency.values.shape
+    low, high = scale(saliency, limit)
+    ramp = np.linspace(-1.0 if saliency.signed else 0.0, 1.0, 256)
+    outline = _outline(saliency.values, square, OUTLINE_SHARE * limit) if limit > 0 else {"supports": [], "opposes": []}
+    return {
+        "values": _base64(np.ascontiguousarray(saliency.values, dtype="<f4").tobytes()),
+        "height": height,
+        "width": width,
+        "signed": saliency.signed,
+        "peak": limit,
+        "palette": _base64(colours.overlay(ramp, 1.0, signed=saliency.signed, opacity=1.0).tobytes()),
+        "label": f"{readable(finding)} · {method(saliency.method)} · {grid(saliency)}",
+        "low": low,
+        "high": high,
+        **outline,
+    }
+
+
+def _outline(values: FloatImage, square: Frame, level: float) -> dict[str, list[Line]]:
+    return {"supports": contours(values, square, level), "opposes": contours(values, square, -level)}
+
+
+def _alt(
+    radiograph: Radiograph,
+    saliency: SaliencyMap | None,
+    finding: str | None,
+    region: tuple[str, FloatImage] | None,
+) -> str:
+    view = "view not known" if radiograph.view == "unknown" else f"{radiograph.view} view"
+    parts = [f"Chest radiograph, {view}, {radiograph.shape[1]} by {radiograph.shape[0]} pixels."]
+    if saliency is not None:
+        parts.append(f"Map {method(saliency.method)} for {readable(finding or '')}. {strongest(saliency)}")
+    if region is not None:
+        fires = bool(np.any(region[1]))
+        parts.append(f"{readable(region[0])}-like units fire {'in the outlined region' if fires else 'nowhere'}.")
+    return " ".join(parts)
+
+
+def _window(name: str, black: int, white: int) -> Window:
+    low = min(max(black, 0), 254)
+    return Window(name, low, min(max(white, low + 1), 255))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def marks_of(side: str, orientation: tuple[str, str] | None) -> tuple[str, str]:
+    """Side marks at the image's left and right edge: the reader's word first, then the header's, else none."""
+    if side in _SIDES:
+        return _SIDES[side]
+    if orientation is None:
+        return "", ""
+    return _HEADER.get(orientation[0][:1].upper(), ("", ""))
+
+
+_SIDES: Mapping[str, tuple[str, str]] = {
+    "usual": ("R · reader", "L · reader"),
+    "mirrored": ("L · reader", "R · reader"),
+}
+_HEADER: Mapping[str, tuple[str, str]] = {"L": ("R · header", "L · header"), "R": ("L · header", "R · header")}

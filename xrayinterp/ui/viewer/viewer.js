@@ -1,0 +1,376 @@
+// Draws a film, and beside or over it a map, on one canvas.
+// Window, zoom and overlay live here and not in Plotly: a heatmap of a film took 200 ms for each step of a slider,
+// forgot the reader's window whenever another finding was chosen, and its sliders cannot be reached by keyboard.
+
+const viewers = new WeakMap();
+
+export default function ({ parentElement, data }) {
+  let viewer = viewers.get(parentElement);
+  if (!viewer) {
+    viewer = new Viewer(parentElement);
+    viewers.set(parentElement, viewer);
+  }
+  viewer.update(data);
+  return () => {
+    viewer.close();
+    viewers.delete(parentElement);
+  };
+}
+
+const OUTLINE_WIDTH = 2;
+const DASH = [7, 5];
+const TEAL = "#4fb3bf";
+
+function decode(base64) {
+  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+}
+
+function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}
+
+class Viewer {
+  constructor(root) {
+    this.root = root;
+    this.canvas = root.querySelector("canvas.film");
+    this.context = this.canvas.getContext("2d");
+    this.film = document.createElement("canvas");
+    this.overlay = document.createElement("canvas");
+    this.filmId = null;
+    this.grey = null;
+    this.display = {};
+    this.bindControls();
+    this.bindPointer();
+    this.bindKeys();
+    this.observer = new ResizeObserver(() => this.draw());
+    this.observer.observe(this.canvas);
+  }
+
+  close() {
+    this.observer.disconnect();
+  }
+
+  find(name) {
+    return this.root.querySelector(`[name="${name}"]`);
+  }
+
+  // ---- data from the page
+
+  async update(data) {
+    this.data = data;
+    this.canvas.setAttribute("aria-label", data.alt);
+    if (data.film.id !== this.filmId) await this.openFilm(data.film);
+    if (data !== this.data) return; // a later film overtook this one while it was decoded
+    this.paintOverlay();
+    this.describe();
+    this.draw();
+  }
+
+  async openFilm(film) {
+    this.filmId = film.id;
+    const bitmap = await createImageBitmap(new Blob([decode(film.png)], { type: "image/png" }));
+    if (film.id !== this.filmId) return;
+    this.film.width = bitmap.width;
+    this.film.height = bitmap.height;
+    const context = this.film.getContext("2d", { willReadFrequently: true });
+    context.drawImage(bitmap, 0, 0);
+    const rgba = context.getImageData(0, 0, bitmap.width, bitmap.height).data;
+    this.grey = new Uint8Array(bitmap.width * bitmap.height);
+    for (let i = 0; i < this.grey.length; i++) this.grey[i] = rgba[4 * i];
+    this.display = { black: 0, white: 255, opacity: 70, invert: false, map: false, pair: true, outline: false,
+      smooth: false, frame: false, region: true };
+    this.fillPresets();
+    this.resetView();
+    this.paintFilm();
+  }
+
+  fillPresets() {
+    const select = this.find("preset");
+    select.replaceChildren(...this.data.presets.map((p) => new Option(p.name, p.name)), new Option("Own", "own"));
+  }
+
+  paintFilm() {
+    const { black, white, invert } = this.display;
+    const lookup = new Uint8ClampedArray(256);
+    for (let v = 0; v < 256; v++) {
+      const grey = (255 * (v - black)) / (white - black);
+      lookup[v] = invert ? 255 - clamp(grey, 0, 255) : grey;
+    }
+    const context = this.film.getContext("2d");
+    const image = context.createImageData(this.film.width, this.film.height);
+    const words = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < words.length; i++) {
+      const grey = lookup[this.grey[i]];
+      words[i] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  paintOverlay() {
+    const map = this.data.map;
+    if (!map) return;
+    map.cells = new Float32Array(decode(map.values).buffer);
+    const palette = decode(map.palette);
+    this.overlay.width = map.width;
+    this.overlay.height = map.height;
+    const context = this.overlay.getContext("2d");
+    const image = context.createImageData(map.width, map.height);
+    map.cells.forEach((value, i) => {
+      const share = map.peak > 0 ? clamp(value / map.peak, -1, 1) : 0;
+      const at = Math.round(255 * (map.signed ? (share + 1) / 2 : Math.max(share, 0)));
+      image.data.set(palette.subarray(4 * at, 4 * at + 4), 4 * i);
+    });
+    context.putImageData(image, 0, 0);
+    this.paintRamp(map, palette);
+  }
+
+  paintRamp(map, palette) {
+    const context = this.root.querySelector(".ramp").getContext("2d");
+    context.clearRect(0, 0, 96, 10);
+    for (let x = 0; x < 96; x++) {
+      const at = 4 * Math.round((255 * x) / 95);
+      context.fillStyle = `rgba(${palette[at]},${palette[at + 1]},${palette[at + 2]},${palette[at + 3] / 255})`;
+      context.fillRect(x, 0, 1, 10);
+    }
+  }
+
+  // ---- geometry: `view` is the film point at the middle of a pane and the magnification over "fits the pane"
+
+  resetView() {
+    this.view = { x: this.film.width / 2, y: this.film.height / 2, zoom: 1 };
+  }
+
+  panes() {
+    const width = this.canvas.clientWidth;
+    const height = this.canvas.clientHeight;
+    const pair = this.display.map && this.display.pair && this.data.map;
+    if (!pair) return [{ left: 0, width, height, overlay: true }];
+    const half = (width - 8) / 2;
+    return [{ left: 0, width: half, height, overlay: false }, { left: half + 8, width: half, height, overlay: true }];
+  }
+
+  scale(pane) {
+    return this.view.zoom * Math.min((pane.width - 8) / this.film.width, (pane.height - 8) / this.film.height);
+  }
+
+  toFilm(x, y) {
+    const pane = this.panes().find((p) => x >= p.left && x < p.left + p.width) || this.panes()[0];
+    const scale = this.scale(pane);
+    return { x: this.view.x + (x - pane.left - pane.width / 2) / scale, y: this.view.y + (y - pane.height / 2) / scale, scale };
+  }
+
+  zoomAt(factor, x, y) {
+    const before = this.toFilm(x, y);
+    this.view.zoom = clamp(this.view.zoom * factor, 0.5, 24);
+    const after = this.toFilm(x, y);
+    this.moveBy(before.x - after.x, before.y - after.y);
+  }
+
+  moveBy(dx, dy) {
+    this.view.x = clamp(this.view.x + dx, 0, this.film.width);
+    this.view.y = clamp(this.view.y + dy, 0, this.film.height);
+    this.draw();
+  }
+
+  // ---- drawing
+
+  draw() {
+    if (!this.grey || !this.canvas.clientWidth) return;
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
+    this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
+    for (const pane of this.panes()) {
+      const context = this.context;
+      const scale = this.scale(pane);
+      context.save();
+      context.scale(ratio, ratio);
+      context.beginPath();
+      context.rect(pane.left, 0, pane.width, pane.height);
+      context.clip();
+      context.translate(pane.left + pane.width / 2, pane.height / 2);
+      context.scale(scale, scale);
+      context.translate(-this.view.x, -this.view.y);
+      context.imageSmoothingEnabled = true;
+      context.imageSmoothingQuality = "high";
+      context.drawImage(this.film, 0, 0);
+      if (pane.overlay) this.drawOverlay(scale);
+      if (this.display.frame) this.drawFrame(scale);
+      context.restore();
+    }
+  }
+
+  drawOverlay(scale) {
+    const { map, region, frame } = this.data;
+    const context = this.context;
+    if (map && this.display.map && this.display.outline) {
+      this.drawOutline(map, scale);
+    } else if (map && this.display.map) {
+      context.globalAlpha = this.display.opacity / 100;
+      context.imageSmoothingEnabled = this.display.smooth;
+      context.drawImage(this.overlay, frame.left, frame.top, frame.side, frame.side);
+      context.globalAlpha = 1;
+    }
+    if (region && this.display.region) this.drawOutline(region, scale);
+  }
+
+  drawOutline({ supports, opposes }, scale) {
+    this.drawLines(supports, this.data.colours.supports, scale);
+    this.drawLines(opposes, this.data.colours.opposes, scale, DASH);
+  }
+
+  drawLines(lines, colour, scale, dash = []) {
+    for (const [style, width] of [["#000", OUTLINE_WIDTH + 2], [colour, OUTLINE_WIDTH]]) {
+      this.context.strokeStyle = style;
+      this.context.lineWidth = width / scale;
+      this.context.setLineDash(style === "#000" ? [] : dash.map((d) => d / scale));
+      for (const line of lines) {
+        this.context.beginPath();
+        line.forEach(([x, y], i) => (i ? this.context.lineTo(x, y) : this.context.moveTo(x, y)));
+        this.context.stroke();
+      }
+    }
+    this.context.setLineDash([]);
+  }
+
+  drawFrame(scale) {
+    const { left, top, side } = this.data.frame;
+    this.context.strokeStyle = TEAL;
+    this.context.lineWidth = 1.5 / scale;
+    this.context.setLineDash([6 / scale, 5 / scale]);
+    this.context.strokeRect(left, top, side, side);
+    this.context.setLineDash([]);
+  }
+
+  // ---- words and controls
+
+  describe() {
+    const { data, display } = this;
+    const shown = Boolean(data.map && display.map);
+    const text = (name, value) => (this.root.querySelector(`[data-text="${name}"]`).textContent = value);
+    text("film", `Film · black ${display.black} · white ${display.white}${display.invert ? " · inverted" : ""}`);
+    text("sides", "image left | image right");
+    text("map", shown ? data.map.label : data.map ? "Map off" : "");
+    text("low", shown ? data.map.low : "");
+    text("high", shown ? data.map.high : "");
+    this.root.querySelector(".scale").hidden = !shown;
+    for (const end of ["left", "right"]) {
+      const mark = this.root.querySelector(`.side.${end}`);
+      mark.textContent = data.sides[end];
+      mark.hidden = !data.sides[end];
+    }
+    for (const name of ["map", "pair", "outline", "smooth", "opacity"]) {
+      this.find(name).disabled = !(name === "map" ? data.map : shown);
+    }
+    this.find("opacity").parentElement.classList.toggle("off", !shown);
+    this.find("map").textContent = shown ? "Hide map" : "Show map";
+    this.find("region").hidden = !data.region;
+    for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region"]) {
+      this.find(name).setAttribute("aria-pressed", String(display[name]));
+    }
+    for (const name of ["black", "white", "opacity"]) this.find(name).value = display[name];
+    const preset = data.presets.find((p) => p.black === display.black && p.white === display.white);
+    this.find("preset").value = preset ? preset.name : "own";
+  }
+
+  set(changes) {
+    const before = this.display;
+    this.display = { ...before, ...changes };
+    const { black, white, invert } = this.display;
+    if (black !== before.black || white !== before.white || invert !== before.invert) this.paintFilm();
+    this.describe();
+    this.draw();
+  }
+
+  setWindow(black, white) {
+    const low = clamp(Math.round(black), 0, 254);
+    this.set({ black: low, white: clamp(Math.round(white), low + 1, 255) });
+  }
+
+  bindControls() {
+    this.find("black").oninput = (e) => this.setWindow(+e.target.value, Math.max(this.display.white, +e.target.value + 1));
+    this.find("white").oninput = (e) => this.setWindow(Math.min(this.display.black, +e.target.value - 1), +e.target.value);
+    this.find("opacity").oninput = (e) => this.set({ opacity: +e.target.value });
+    this.find("preset").onchange = (e) => {
+      const preset = this.data.presets.find((p) => p.name === e.target.value);
+      if (preset) this.setWindow(preset.black, preset.white);
+    };
+    this.find("reset").onclick = () => {
+      this.resetView();
+      this.draw();
+    };
+    for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region"]) {
+      this.find(name).onclick = () => this.toggle(name);
+    }
+  }
+
+  toggle(name) {
+    if (!this.find(name).disabled) this.set({ [name]: !this.display[name] });
+  }
+
+  bindPointer() {
+    let last = null;
+    this.canvas.onpointerdown = (e) => {
+      last = { x: e.offsetX, y: e.offsetY };
+      this.canvas.setPointerCapture(e.pointerId);
+    };
+    this.canvas.onpointerup = () => (last = null);
+    this.canvas.onpointercancel = () => (last = null);
+    this.canvas.onpointerleave = () => (this.root.querySelector(".readout").textContent = "");
+    this.canvas.onpointermove = (e) => {
+      if (!this.grey) return;
+      this.read(e.offsetX, e.offsetY);
+      if (!last) return;
+      const [dx, dy] = [e.offsetX - last.x, e.offsetY - last.y];
+      last = { x: e.offsetX, y: e.offsetY };
+      if (e.shiftKey) {
+        const { black, white } = this.display;
+        this.setWindow(black - dx / 2 + dy / 2, white + dx / 2 + dy / 2);
+      } else {
+        const scale = this.scale(this.panes()[0]);
+        this.moveBy(-dx / scale, -dy / scale);
+      }
+    };
+    this.canvas.addEventListener("wheel", (e) => {
+      e.preventDefault();
+      this.zoomAt(Math.exp(-e.deltaY / 500), e.offsetX, e.offsetY);
+    }, { passive: false });
+    this.canvas.ondblclick = () => this.find("reset").click();
+  }
+
+  bindKeys() {
+    const middle = () => {
+      const pane = this.panes()[0];
+      return [pane.width / 2, pane.height / 2];
+    };
+    const step = () => 40 / this.scale(this.panes()[0]);
+    const actions = {
+      "+": () => this.zoomAt(1.25, ...middle()), "=": () => this.zoomAt(1.25, ...middle()),
+      "-": () => this.zoomAt(0.8, ...middle()), 0: () => this.find("reset").click(),
+      ArrowLeft: () => this.moveBy(-step(), 0), ArrowRight: () => this.moveBy(step(), 0),
+      ArrowUp: () => this.moveBy(0, -step()), ArrowDown: () => this.moveBy(0, step()),
+      m: () => this.toggle("map"), i: () => this.toggle("invert"), o: () => this.toggle("outline"),
+    };
+    this.canvas.onkeydown = (e) => {
+      const action = !e.ctrlKey && !e.metaKey && !e.altKey && actions[e.key.length === 1 ? e.key.toLowerCase() : e.key];
+      if (!action || !this.grey) return;
+      e.preventDefault();
+      e.stopPropagation();
+      action();
+    };
+  }
+
+  read(x, y) {
+    const at = this.toFilm(x, y);
+    const [column, row] = [Math.floor(at.x), Math.floor(at.y)];
+    const inside = column >= 0 && row >= 0 && column < this.film.width && row < this.film.height;
+    let text = inside ? `film ${this.grey[row * this.film.width + column]}` : "";
+    const { map, frame } = this.data;
+    if (inside && map && this.display.map) {
+      const u = Math.floor(((at.x - frame.left) / frame.side) * map.width);
+      const v = Math.floor(((at.y - frame.top) / frame.side) * map.height);
+      const seen = u >= 0 && v >= 0 && u < map.width && v < map.height;
+      text += seen ? ` · map ${map.cells[v * map.width + u].toPrecision(3)}` : " · not seen by the model";
+    }
+    this.root.querySelector(".readout").textContent = text;
+  }
+}
