@@ -14,7 +14,7 @@ from PIL import Image
 
 from xrayinterp.explanation import SaliencyMap
 from xrayinterp.imaging.geometry import frame
-from xrayinterp.ui.film import contours, marks_of, viewer_message, windows
+from xrayinterp.ui.film import marks_of, outlines, viewer_message, windows
 
 
 def message(**changes):
@@ -79,20 +79,20 @@ def test_an_outline_lies_about_the_cell_it_belongs_to(height: int, width: int, f
     square = frame(height, width, fit)
     values = np.zeros((7, 7), np.float32)
     values[3, 3] = 1.0
-    (line,) = contours(values, square, 0.5)
+    (line,) = outlines(values, square, 0.5)
     x, y = np.mean(np.array(line)[:-1], axis=0)
     assert x == pytest.approx(square.left + square.side / 2, abs=2)
     assert y == pytest.approx(square.top + square.side / 2, abs=2)
     assert line[0] == line[-1]
-    assert contours(values, square, -0.5) == []
-    assert len(contours(-values, square, -0.5)) == 1
+    assert outlines(values, square, -0.5) == []
+    assert len(outlines(-values, square, -0.5)) == 1
 
 
 def test_a_region_at_the_edge_is_closed():
     square = frame(100, 100)
     values = np.zeros((10, 10), np.float32)
     values[0, :] = 1.0
-    for line in contours(values, square, 0.5):
+    for line in outlines(values, square, 0.5):
         assert line[0] == line[-1]
         assert all(-1 <= x <= 101 and -1 <= y <= 101 for x, y in line)
 

@@ -89,7 +89,7 @@ def draw_outlines(picture: ColourImage, values: FloatImage, square: Frame, *, sh
         full = on_film(values, square, smooth=True)
         width = max(2, round(max(full.shape) / 220))
         for level, colour in ((share * limit, colours.SUPPORTS), (-share * limit, colours.OPPOSES)):
-            picture = _with_lines(picture, _contours(full, level), colour, width, dashed=level < 0)
+            picture = _with_lines(picture, contours(full, level), colour, width, dashed=level < 0)
     return _with_frame(picture, square)
 
 
@@ -103,7 +103,7 @@ def region(display: GreyImage, values: FloatImage, square: Frame) -> ColourImage
     width = max(2, round(max(display.shape) / 220))
     for fires, colour in ((values > 0, colours.SUPPORTS), (values < 0, colours.OPPOSES)):
         full = np.nan_to_num(on_film(fires.astype(np.float32), square))
-        picture = _with_lines(picture, _contours(full, 0.5), colour, width, dashed=colour == colours.OPPOSES)
+        picture = _with_lines(picture, contours(full, 0.5), colour, width, dashed=colour == colours.OPPOSES)
     return _with_frame(picture, square)
 
 
@@ -135,7 +135,7 @@ def png(picture: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _contours(full: FloatImage, level: float) -> list[Polyline]:
+def contours(full: FloatImage, level: float) -> list[Polyline]:
     """Closed contours at `level` as (n, 2) of y, x in pixel centres; what touches the border is closed along it."""
     filled = np.where(np.isfinite(full), full, 0.0) * (1 if level > 0 else -1)
     lines: list[Polyline] = find_contours(np.pad(filled, 1), abs(level))  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import approximate_polygon
 
 from ..explanation import SaliencyMap
 from ..imaging.geometry import Frame
@@ -78,12 +78,11 @@ def viewer_message(
     }
 
 
-def contours(values: FloatImage, square: Frame, level: float) -> list[Line]:
+def outlines(values: FloatImage, square: Frame, level: float) -> list[Line]:
     """Outlines of a map (h, w) on the film, (x, y), around what lies above `level`, or below a negative one."""
-    full = np.nan_to_num(pictures.on_film(values, square, smooth=True)) * np.sign(level)
-    padded = np.pad(full, 1)
-    found = find_contours(padded, abs(level))  # type: ignore[no-untyped-call]
-    lines = (approximate_polygon(line - 0.5, 0.5) for line in found if len(line) > 3)  # type: ignore[no-untyped-call]
+    found = pictures.contours(pictures.on_film(values, square, smooth=True), level)
+    # positions count from the film's corner, contours from its first pixel's centre
+    lines = (approximate_polygon(line + 0.5, 0.5) for line in found)  # type: ignore[no-untyped-call]
     return [[(round(float(x), 1), round(float(y), 1)) for y, x in line] for line in lines]
 
 
@@ -108,7 +107,7 @@ def _map(saliency: SaliencyMap, square: Frame, finding: str) -> dict[str, Any]:
 
 
 def _outline(values: FloatImage, square: Frame, level: float) -> dict[str, list[Line]]:
-    return {"supports": contours(values, square, level), "opposes": contours(values, square, -level)}
+    return {"supports": outlines(values, square, level), "opposes": outlines(values, square, -level)}
 
 
 def _alt(
