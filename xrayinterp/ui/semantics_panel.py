@@ -129,13 +129,13 @@ def unit_words(unit: UnitShare) -> str:
 
 def _total(semantic: SemanticAttribution, raw: str, from_zero: bool) -> None:
     if from_zero or semantic.reference_logit is None:
-        text = f"concepts + no concept + bias; parts add up to {small(semantic.residual)}"
+        text = f"concepts + no concept + bias; parts sum to it within {small(semantic.residual)}"
         page.total(raw.capitalize(), text, semantic.logit)
     else:
         excess = semantic.logit - semantic.reference_logit
         text = (
             f"{raw} {plain(semantic.logit)}, films without findings {plain(semantic.reference_logit)}; "
-            f"parts add up to {small(semantic.contrast_residual or 0.0)}"
+            f"parts sum to it within {small(semantic.contrast_residual or 0.0)}"
         )
         page.total("Above normal" if excess >= 0 else "Below normal", text, excess)
 

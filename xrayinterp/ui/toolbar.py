@@ -49,7 +49,7 @@ def model_picker(case: Case) -> None:
 
 def _model_words(entry: ModelEntry) -> str:
     missing = "" if entry.available else " (weights not here)"
-    return f"Model: {entry.card.title}{missing}"
+    return f"Model: {entry.name} · {entry.card.title}{missing}"
 
 
 def _film(case: Case) -> None:
