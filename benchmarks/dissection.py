@@ -1,6 +1,6 @@
 """Detector units per concept, beside random weights, permuted masks and (if given) a net trained on shuffled labels.
 
-python benchmarks/dissection.py --out benchmarks/dissection.md
+Writes dissection.md beside this file. Needs XRAYINTERP_DATA.
 
 All columns share films, masks, definition and thresholds' tail. Three chance levels are shown: the same network with
 random weights, the same regions against masks of other patients, and the label rule itself (permutation p <= .05).
@@ -22,6 +22,7 @@ from xrayinterp.dissection.network import dissect
 from xrayinterp.dissection.summary import ConceptSummary, detectors, summary
 from xrayinterp.models.chest_model import ChestModel
 from xrayinterp.models.zoo import load_model
+from xrayinterp.training.checkpoints import training_folder
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,31 @@ def main() -> None:
         ]
     columns += [_measure(load_model(n), f"{n}, shuffled labels", "shuffled", probes, options) for n in options.shuffled]
     text = _document(columns, probes, options)
-    if options.out is None:
-        print(text)
-    else:
-        options.out.write_text(text, encoding="utf-8")
+    options.out.write_text(text, encoding="utf-8")
+
+
+def _shuffled() -> list[str]:
+    """The control net of `make embedded`, where it was trained on this machine."""
+    path = training_folder() / "shuffled.safetensors"
+    return [str(path)] if path.is_file() else []
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["compact", "weak", "brixia"])
     parser.add_argument("--layers", nargs="+", default=["norm5", "denseblock3"])
-    parser.add_argument("--shuffled", nargs="*", default=[], help="weights of nets trained on shuffled labels")
+    parser.add_argument("--shuffled", nargs="*", default=_shuffled(), help="weights of nets trained on shuffled labels")
     parser.add_argument("--probes", default="chestx-det")
     parser.add_argument("--splits", nargs="+", default=["probe", "val", "test"])
     parser.add_argument("--definition", default="khakzar2021")
     parser.add_argument("--permutations", type=int, default=200)
-    parser.add_argument("--random", type=int, default=3, help="how many random networks a model")
+    parser.add_argument("--random", type=int, default=1, help="how many random networks a model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, default=None, help="films, for a trial")
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--device", default=None)
     parser.add_argument("--atlases", type=Path, default=None, help="folder to keep every atlas in")
-    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     return parser.parse_args()
 
 

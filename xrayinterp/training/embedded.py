@@ -199,8 +199,14 @@ def weak() -> None:
 
 @app.command()
 def control() -> None:
-    """Train the net on shuffled labels that dissection is compared with; it is not shipped."""
-    trained(SHUFFLED, lambda split: shuffled(compact_set(split)) if split == "train" else compact_set(split))
+    """Train the net on shuffled labels that dissection is compared with; it stays in the cache folder."""
+
+    def build(split: str) -> TrainingSet:
+        return shuffled(compact_set(split)) if split == "train" else compact_set(split)
+
+    model = as_shipped(without_auxiliary(trained(SHUFFLED, build), len(FINDINGS)))
+    facts = {"findings": list(FINDINGS), "size": SIZE, "scale": 1.0, "detail": DETAIL, "task": "findings"}
+    save_builtin(training_folder(), "shuffled", model, facts)
 
 
 @app.command(name="brixia")
