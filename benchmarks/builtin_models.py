@@ -45,6 +45,16 @@ def findings_table(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+def attempts_table(attempts: list[dict[str, Any]]) -> list[str]:
+    """Every network trained on the way to `compact`; val chose, test is shown for all."""
+    lines = [
+        "| network | mean AUROC, val | mean AUROC, test | Effusion, val | Effusion, test |",
+        "|---|---|---|---|---|",
+    ]
+    keys = ("val_mean", "test_mean", "val_effusion", "test_effusion")
+    return [*lines, *(f"| {a['name']} | {' | '.join(interval(a[key]) for key in keys)} |" for a in attempts)]
+
+
 def severity_table(record: dict[str, Any]) -> list[str]:
     """Out-of-fold errors of the Brixia score."""
     measured = record["measured"]
@@ -70,10 +80,10 @@ def main() -> None:
         size = path.stat().st_size / 1e6
         lines += ["", f"## {name} ({size:.1f} MB)", "", f"Tested on {record['tested_on']}.", "", *table]
         if record["task"] == "findings":
-            lines += [
-                "",
-                f"Mean AUROC on val, where the weights were chosen: {interval(record['measured']['mean_val_auroc'])}.",
-            ]
+            chosen = interval(record["measured"]["mean_val_auroc"])
+            lines += ["", f"Mean AUROC on val, where the weights were chosen: {chosen}."]
+        if attempts := record["measured"].get("attempts"):
+            lines += ["", "### Every network trained on the way", "", *attempts_table(attempts)]
     RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 

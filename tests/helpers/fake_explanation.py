@@ -188,7 +188,8 @@ def _prediction(name: str, logit: float, *, weak: bool) -> Prediction:
         specific=-1.3 + 0.05 * number,
         sensitivity=0.71,
         specificity=0.74,
-        measured_on="NIH validation films",
+        chosen_on="NIH validation films",
+        measured_on="NIH test films, 1 120 patients",
     )
     calibration = Calibration(
         slope=0.9, intercept=-0.2, prevalence=0.03 + 0.01 * number, ece=0.012, fitted_on="NIH validation films"

@@ -79,7 +79,7 @@ def test_calibration_error_by_hand() -> None:
 
 def test_thresholds_reach_what_they_promise_on_val() -> None:
     val, test = scored(2000, seed=1), scored(2000, seed=2)
-    point = operating_point(val, test, "test")
+    point = operating_point(val, test, "val", "test")
     sick = val.labels > 0.5
     assert (val.scores[sick] >= point.sensitive).mean() >= 0.9
     assert (val.scores[~sick] < point.specific).mean() >= 0.9

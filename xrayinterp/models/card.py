@@ -21,7 +21,8 @@ class OperatingPoint:
     """Decision thresholds of one finding, in logits.
 
     `threshold` flags the finding; between `sensitive` (90 % sensitivity) and `specific` (90 % specificity) the answer
-    is "not sure". `sensitivity` and `specificity` are those at `threshold` on `measured_on`; None where not published.
+    is "not sure"; all three were chosen on the films `chosen_on`. `sensitivity` and `specificity` are those at
+    `threshold` on the films `measured_on`; None where not published.
     """
 
     threshold: float
@@ -29,6 +30,7 @@ class OperatingPoint:
     specific: float | None = None
     sensitivity: float | None = None
     specificity: float | None = None
+    chosen_on: str = ""
     measured_on: str = ""
 
 

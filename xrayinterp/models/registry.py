@@ -211,7 +211,7 @@ def _published(name: str, manifest: Manifest, remote: Remote) -> ModelEntry:
     record = cached_record(weights)
     origin = record.origin if record else None
     points = {
-        finding: OperatingPoint(threshold=math.log(p / (1 - p)), measured_on=remote.thresholds_from)
+        finding: OperatingPoint(threshold=math.log(p / (1 - p)), chosen_on=remote.thresholds_from)
         for finding, p in remote.thresholds.items()
     }
     return ModelEntry(

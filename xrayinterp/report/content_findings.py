@@ -68,7 +68,7 @@ def _finding(prediction: Prediction, bar: charts.FindingBar | None, *, chosen: b
 
 
 def _finding_notes(predictions: Sequence[Prediction]) -> list[str]:
-    points = sorted({p.operating_point.measured_on for p in predictions if p.operating_point} - {""})
+    points = sorted({p.operating_point.chosen_on for p in predictions if p.operating_point} - {""})
     sets = sorted({p.calibration.fitted_on for p in predictions if p.calibration})
     errors = [p.calibration.ece for p in predictions if p.calibration]
     tests = sorted({p.metrics.measured_on for p in predictions if p.metrics.auroc} - {""})

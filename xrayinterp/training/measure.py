@@ -107,7 +107,7 @@ def expected_calibration_error(labels: Floats, probabilities: Floats, bins: int 
     return float(sum(len(p) * abs(labels[p].mean() - probabilities[p].mean()) for p in parts) / len(order))
 
 
-def operating_point(val: Scored, test: Scored, measured_on: str) -> OperatingPoint:
+def operating_point(val: Scored, test: Scored, chosen_on: str, measured_on: str) -> OperatingPoint:
     """Thresholds chosen on val, sensitivity and specificity at the point measured on test.
 
     The point maximises sensitivity + specificity - 1 (Youden 1950).
@@ -125,6 +125,7 @@ def operating_point(val: Scored, test: Scored, measured_on: str) -> OperatingPoi
         specific=max(sensitive, specific),
         sensitivity=float(flagged[sick].mean()),
         specificity=float((~flagged[~sick]).mean()),
+        chosen_on=chosen_on,
         measured_on=measured_on,
     )
 

@@ -57,7 +57,7 @@ def _methods(case: Case, explanation: Explanation) -> None:
 
 def _cautions(radiograph: Radiograph, explanation: Explanation | None) -> None:
     warnings = radiograph.warnings if explanation is None else explanation.warnings
-    said = [warned.message for warned in warnings if warned.code is not Code.NO_SPACING]
+    said = [warned.message for warned in warnings if warned.code is not Code.VIEW_UNKNOWN]  # asked above the film
     said += cautions(explanation) if explanation else ()
     if said:
         page.cautions(dict.fromkeys(said))

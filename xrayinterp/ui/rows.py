@@ -80,8 +80,8 @@ def _detail(prediction: Prediction) -> list[str]:
     point, calibration, metrics = prediction.operating_point, prediction.calibration, prediction.metrics
     lines = [f"Logit {plain(prediction.logit)}"]
     if point is not None:
-        measured = f", set on {point.measured_on}" if point.measured_on else ""
-        lines.append(f"Operating point {plain(point.threshold)}{measured}")
+        chosen = f", chosen on {point.chosen_on}" if point.chosen_on else ""
+        lines.append(f"Operating point {plain(point.threshold)}{chosen}")
         if point.sensitivity is not None and point.specificity is not None:
             lines.append(f"There: sensitivity {point.sensitivity:.0%}, specificity {point.specificity:.0%}")
     if prediction.probability is not None and calibration is not None:

@@ -77,7 +77,7 @@ class Viewer {
     const rgba = context.getImageData(0, 0, bitmap.width, bitmap.height).data;
     this.grey = new Uint8Array(bitmap.width * bitmap.height);
     for (let i = 0; i < this.grey.length; i++) this.grey[i] = rgba[4 * i];
-    this.display = { black: 0, white: 255, opacity: 70, invert: false, map: false, pair: true, outline: false,
+    this.display = { black: 0, white: 255, opacity: 55, invert: false, map: false, pair: true, outline: false,
       smooth: false, frame: false, region: true };
     this.fillPresets();
     this.resetView();
