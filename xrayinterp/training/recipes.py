@@ -42,7 +42,7 @@ WEAK = Recipe(
 """Any finding or none, and nothing else: it never sees the name of a finding."""
 
 SHUFFLED = replace(
-    WEAK, name="shuffled", shape=COMPACT.shape, stages=(Stage(128, 6), Stage(SIZE, 2)), scored=14, seed=30
+    WEAK, name="shuffled", shape=COMPACT.shape, stages=(Stage(128, 5), Stage(SIZE, 1)), scored=14, seed=30
 )
 """The control: the fourteen labels handed to other patients, so that nothing can be learned from them."""
 
