@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +199,11 @@ def test_an_interrupt_is_clean_and_keeps_the_rows(tmp_path: Path) -> None:
     code = "from xrayinterp.cli import main; main()"
     words = ["predict", str(tmp_path / "films"), "--csv", str(tmp_path / "t.csv")]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a background shell hands down "ignore"
     )
     part = tmp_path / "t.csv.part"
     deadline = time.monotonic() + 60

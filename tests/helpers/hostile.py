@@ -166,7 +166,7 @@ FILES: dict[str, tuple[Callable[[], bytes], frozenset[Code | None]]] = {
     "100,000 private elements": (lambda: many_elements(100_000), frozenset({None})),
     "2,000 million frames": (many_frames, frozenset({Code.TOO_LARGE})),
     "NumberOfFrames 1A": (bad_frames, frozenset({Code.CORRUPT_PIXELS})),
-    "header cut off": (truncated_header, frozenset({Code.CORRUPT_PIXELS})),
+    "header cut off": (truncated_header, frozenset({Code.CORRUPT_PIXELS, Code.NO_PIXELS})),  # where it is cut varies
     "PNG claiming 50000 x 50000": (lambda: png(50_000, 50_000, 1), frozenset({Code.TOO_LARGE})),
     "PNG claiming 9000 x 9000": (lambda: png(9_000, 9_000, 1), frozenset({Code.TOO_LARGE})),
     "PNG of 8000 x 8000 zeros": (lambda: png(8_000, 8_000, 8_000), frozenset({Code.BLANK})),
