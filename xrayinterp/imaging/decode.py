@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
 )
 
 
+_STRIP = 128
+_HASHING = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+
+
 def decode(
     data: bytes, *, name: str | None = None, view: str | None = None, window: int = 0, limits: Limits = LIMITS
 ) -> Radiograph:
@@ -47,6 +52,7 @@ def decode(
     confirmed = check_view(view)
     check_file_size(len(data), limits)
     kind = sniff(data, name)
+    digest = _hashing(data)
     if kind == "dicom":
         picture = read_dicom(data, view=confirmed, window=window, limits=limits)
     else:
@@ -55,7 +61,15 @@ def decode(
                 Code.BAD_OPTION, f"Display window {window} does not exist; a {kind.upper()} file has none.", "Use 0."
             )
         picture = read_raster(data, kind, view=confirmed, limits=limits)
-    return _radiograph(picture, hashlib.sha256(data).hexdigest(), limits)
+    return _radiograph(picture, digest.result(), limits)
+
+
+def _hashing(data: bytes) -> Future[str]:
+    """SHA-256 in hexadecimal, computed beside the decoding: neither holds the interpreter's lock for long."""
+    try:
+        return _HASHING.submit(lambda: hashlib.sha256(data).hexdigest())
+    except RuntimeError:  # no room for a thread's stack
+        raise MemoryError from None
 
 
 def sniff(data: bytes, name: str | None = None) -> Kind:
@@ -88,14 +102,31 @@ def resize(pixels: npt.NDArray[np.float32], height: int, width: int) -> npt.NDAr
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
+def scaled(
+    curve: npt.NDArray[np.float32], stored: npt.NDArray[np.integer], height: int, width: int
+) -> npt.NDArray[np.float32]:
+    """`resize(look_up(curve, stored))`, strip by strip: a whole film of float32 would not stay in the cache."""
+    rows = stored.shape[0]
+    out = np.empty((height, width), dtype=np.float32)
+    scale = rows / height
+    reach = int(np.ceil(max(scale, 1.0))) + 1  # rows beyond a strip that its filter weighs
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        first, last = max(0, int(top * scale) - reach), min(rows, int(np.ceil(bottom * scale)) + reach)
+        strip = Image.fromarray(grey.look_up(curve, stored[first:last]))
+        box = (0, top * scale - first, stored.shape[1], bottom * scale - first)
+        out[top:bottom] = strip.resize((width, bottom - top), Image.Resampling.BILINEAR, box)
+    return out
+
+
 def _radiograph(picture: Picture, sha256: str, limits: Limits) -> Radiograph:
     rows, columns = picture.stored.shape
     height, width = grid(rows, columns, picture.size.aspect)
     check_short_side(height, width, limits)
-    pixels = np.clip(resize(grey.look_up(picture.recipe, picture.stored), height, width), 0, 1)
+    pixels = np.clip(scaled(picture.recipe, picture.stored, height, width), 0, 1)
     shown = pixels
     if picture.shown is not picture.recipe:
-        shown = resize(grey.look_up(picture.shown, picture.stored), height, width)
+        shown = scaled(picture.shown, picture.stored, height, width)
     display = np.rint(np.clip(shown, 0, 1) * 255).astype(np.uint8)
     if display.min() == display.max() or np.ptp(pixels) < grey.ONE_GREY:
         raise blank("it shows a single grey")
