@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -27,14 +28,14 @@ LAYERS = ("norm5", "denseblock3")
 PERMUTATIONS = 200
 
 
-def build(seed: int = 0) -> list[Atlas]:
-    """Dissect the built-in models and ship the atlases.
+def build(names: Sequence[str] = ("compact", "weak", "brixia"), seed: int = 0) -> list[Atlas]:
+    """Dissect built-in models and ship the atlases.
 
     On `covid-segmentation`, `brixia` is dissected out of fold: each film's maps come from the fold model that was not
     trained on that patient. No built-in model was trained on masks.
     """
     made = []
-    for name in ("compact", "weak", "brixia"):
+    for name in names:
         model = load_model(name)
         findings = load_probe_set("chestx-det", splits=UNSEEN)
         made.append(dissect(model, findings, LAYERS, permutations=PERMUTATIONS, seed=seed))

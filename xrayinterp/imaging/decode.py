@@ -115,7 +115,7 @@ def scaled(
         first, last = max(0, int(top * scale) - reach), min(rows, int(np.ceil(bottom * scale)) + reach)
         strip = Image.fromarray(grey.look_up(curve, stored[first:last]))
         box = (0, top * scale - first, stored.shape[1], bottom * scale - first)
-        out[top:bottom] = strip.resize((width, bottom - top), Image.Resampling.BILINEAR, box)
+        out[top:bottom] = np.asarray(strip.resize((width, bottom - top), Image.Resampling.BILINEAR, box))
     return out
 
 
