@@ -46,7 +46,9 @@ def main() -> None:
             _measure(randomised(model, seed), f"{name}, random weights {seed}", "random", probes, options)
             for seed in range(options.random)
         ]
-    columns += [_measure(load_model(n), "net on shuffled labels", "shuffled", probes, options) for n in options.shuffled]
+    columns += [
+        _measure(load_model(n), "net on shuffled labels", "shuffled", probes, options) for n in options.shuffled
+    ]
     text = _document(columns, probes, options)
     options.out.write_text(text, encoding="utf-8")
 
