@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xrayinterp.models.zoo import BUILTIN_DIR
+from xrayinterp.models.card import Card
+from xrayinterp.models.zoo import BUILTIN_DIR, describe
 
 RESULT = Path(__file__).with_suffix(".md")
 
@@ -46,28 +47,19 @@ def findings_table(record: dict[str, Any]) -> list[str]:
 
 
 def attempts_table(attempts: list[dict[str, Any]]) -> list[str]:
-    """Every network trained on the way to `compact`; val chose, test is shown for all."""
-    lines = [
-        "| network | mean AUROC, val | mean AUROC, test | Effusion, val | Effusion, test |",
-        "|---|---|---|---|---|",
-    ]
-    keys = ("val_mean", "test_mean", "val_effusion", "test_effusion")
-    return [*lines, *(f"| {a['name']} | {' | '.join(interval(a[key]) for key in keys)} |" for a in attempts)]
+    """Every network trained on the way to the one shipped; val chose, test is shown for all."""
+    keys = [key for key in attempts[0] if key != "name"]
+    shown = {"mean": "mean AUROC"}
+    titles = [f"{shown.get(what, what.capitalize())}, {split}" for split, what in (key.split("_") for key in keys)]
+    rows = [f"| {a['name']} | {' | '.join(interval(a[key]) for key in keys)} |" for a in attempts]
+    return [f"| network | {' | '.join(titles)} |", "|---" * (len(keys) + 1) + "|", *rows]
 
 
-def severity_table(record: dict[str, Any]) -> list[str]:
-    """Out-of-fold errors of the Brixia score."""
-    measured = record["measured"]
-    rows = {
-        "mean absolute error of the global score (0 to 18)": interval(measured["global_mae"], 2),
-        "the same, predicting the training folds' mean": interval(measured["mean_predictor_mae"], 2),
-        "below the mean predictor by (share)": interval(measured["below_mean_predictor"], 2),
-        "the two raters apart": interval(measured["raters_apart"], 2),
-        "mean absolute error of a zone (0 to 3)": f"{measured['zone_mae']:.2f}",
-        "correlation with the raters' mean": f"{measured['correlation']:.2f}",
-        "95 % of errors below": f"{measured['global_interval_half_width']:.1f}",
-    }
-    return ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+def severity_table(card: Card) -> list[str]:
+    """Out-of-fold errors of the Brixia score, as on the model's card, and what share is gained over the mean."""
+    gained = ("Below the mean predictor by (share)", interval(card.measured["below_mean_predictor"], 2))
+    rows = (f"| {name} | {value} |" for name, value in (*card.figures, gained))
+    return ["| figure | value |", "|---|---|", *rows]
 
 
 def main() -> None:
@@ -76,7 +68,7 @@ def main() -> None:
     for name in ("compact", "weak", "brixia"):
         path = BUILTIN_DIR / f"{name}.safetensors"
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        table = severity_table(record) if record["task"] == "severity" else findings_table(record)
+        table = severity_table(describe(name).card) if record["task"] == "severity" else findings_table(record)
         size = path.stat().st_size / 1e6
         lines += ["", f"## {name} ({size:.1f} MB)", "", f"Tested on {record['tested_on']}.", "", *table]
         if record["task"] == "findings":

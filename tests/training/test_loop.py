@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.models.architectures import DenseNet, DenseNetShape
 from xrayinterp.models.prepare import resize
 from xrayinterp.training import brixia
@@ -60,6 +61,22 @@ def test_a_broken_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: p
     resumed = train(RECIPE, films, val, tmp_path / "broken")
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.allclose(a.float(), b.float(), atol=1e-5)
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(tmp_path: Path) -> None:
+    films, val = bright_or_dark(32, 0), bright_or_dark(32, 1)
+    train(replace(RECIPE, stages=(Stage(32, 1),)), films, val, tmp_path)
+    with pytest.raises(XrayInterpError, match="another recipe") as caught:
+        train(replace(RECIPE, stages=(Stage(32, 1),), rate=1e-3), films, val, tmp_path)
+    assert caught.value.code is Code.BAD_OPTION
+
+
+def test_too_few_films_and_a_val_without_both_classes_are_said_at_once(tmp_path: Path) -> None:
+    films = bright_or_dark(32, 0)
+    with pytest.raises(XrayInterpError, match="8 films are fewer than one batch of 16"):
+        train(RECIPE, bright_or_dark(8, 0), films, tmp_path)
+    with pytest.raises(XrayInterpError, match="No scored target"):
+        train(RECIPE, films, replace(films, targets=torch.ones(32, 1)), tmp_path)
 
 
 def test_teachers_are_followed_where_labels_are_noise(tmp_path: Path) -> None:

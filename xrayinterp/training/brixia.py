@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from ..datasets.films import Film
 from ..models.architectures import DenseNet
+from ..models.card import ZONES as ZONES
 from .augment import augment
 from .loop import predict
 from .recipes import BRIXIA_AUGMENTATION, BRIXIA_EPOCHS, BRIXIA_FOLDS, BRIXIA_RATE, SIZE
-
-ZONES = ("A", "B", "C", "D", "E", "F")
-"""A to C: image left, top to bottom; D to F: image right (Borghesi and Maroldi 2020)."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from .measure import (
     mean_auroc_interval,
     operating_point,
 )
-from .recipes import COMPACT, DETAIL, SHUFFLED, SIZE, TEACHER_AT_FULL_SIZE, TEACHERS, WEAK
+from .recipes import COMPACT, DETAIL, SHUFFLED, SIZE, TEACHER_AT_FULL_SIZE, TEACHERS, WEAK, WEAK_TEACHERS
 
 FINDINGS = load_manifest("nih").findings
 ANY = "any finding"
@@ -90,6 +90,16 @@ def trained(
     model = DenseNet(recipe.shape, len(state["classifier.bias"]))
     model.load_state_dict(state)
     return model.eval()
+
+
+def taught(recipe: Recipe, build: BuildSet, teachers: Sequence[Teacher]) -> DenseNet:
+    """The finished run of `recipe` on training labels softened by `teachers`."""
+
+    def softened_set(split: str) -> TrainingSet:
+        films = build(split)
+        return softened(films, teachers, recipe.soft) if split == "train" else films
+
+    return trained(recipe, softened_set)
 
 
 def without_auxiliary(model: DenseNet, keep: int) -> DenseNet:
@@ -150,18 +160,21 @@ def beside(test: Sequence[Scored], films: Sequence[Film], findings: Sequence[str
     return rows
 
 
-def attempt(name: str, network: Teacher) -> dict[str, Any]:
-    """Mean AUROC and that of Effusion on val, which chose, and on test, which did not."""
+def attempt(
+    name: str, network: Teacher, build: BuildSet, findings: Sequence[str], shown: Sequence[str]
+) -> dict[str, Any]:
+    """Mean AUROC, and that of every finding in `shown`, on val, which chose, and on test, which did not."""
     row: dict[str, Any] = {"name": name}
     for split in ("val", "test"):
-        films = compact_set(split)
+        films = build(split)
         logits = predict(network.module, films.films, network.size)
         parts = [
             Scored(films.targets[:, j].numpy(), logits[:, j].astype(np.float64), films.patients)
-            for j in range(len(FINDINGS))
+            for j in range(len(findings))
         ]
         row[f"{split}_mean"] = _interval(mean_auroc_interval(parts))
-        row[f"{split}_effusion"] = _interval(auroc_interval(parts[FINDINGS.index("Effusion")]))
+        for finding in shown:
+            row[f"{split}_{finding.lower()}"] = _interval(auroc_interval(parts[findings.index(finding)]))
     return row
 
 
@@ -194,25 +207,29 @@ def compact() -> None:
         t.module for t, recipe in zip(pair, TEACHERS, strict=True) if recipe.shape == TEACHER_AT_FULL_SIZE.shape
     )
     third = Teacher(trained(TEACHER_AT_FULL_SIZE, compact_set, start=start, teachers=pair), SIZE)
-
-    def softened_set(split: str) -> TrainingSet:
-        films = compact_set(split)
-        return softened(films, [*pair, third], COMPACT.soft) if split == "train" else films
-
-    model = as_shipped(without_auxiliary(trained(COMPACT, softened_set), len(FINDINGS)))
+    teachers = [*pair, third]
+    model = as_shipped(without_auxiliary(taught(COMPACT, compact_set, teachers), len(FINDINGS)))
     facts = measured(model, FINDINGS, lambda films: finding_targets(films, FINDINGS))
-    recipes = (*TEACHERS, TEACHER_AT_FULL_SIZE)
+    names = [recipe.name for recipe in (*TEACHERS, TEACHER_AT_FULL_SIZE, COMPACT)]
     facts["measured"]["attempts"] = [
-        attempt(recipe.name, teacher) for recipe, teacher in zip(recipes, [*pair, third], strict=True)
-    ] + [attempt(COMPACT.name, Teacher(model, SIZE))]
+        attempt(name, network, compact_set, FINDINGS, ("Effusion",))
+        for name, network in zip(names, [*teachers, Teacher(model, SIZE)], strict=True)
+    ]
     ship("compact", model, facts | {"task": "findings"})
 
 
 @app.command()
 def weak() -> None:
-    """Train `weak`, measure and ship it."""
-    model = as_shipped(without_auxiliary(trained(WEAK, weak_set), 1))
-    ship("weak", model, measured(model, (ANY,), any_finding) | {"task": "findings"})
+    """Train three networks on any finding or none, `weak` on the label and on them; measure and ship it."""
+    teachers = [Teacher(trained(recipe, weak_set), recipe.stages[-1].size) for recipe in WEAK_TEACHERS]
+    model = as_shipped(without_auxiliary(taught(WEAK, weak_set, teachers), 1))
+    facts = measured(model, (ANY,), any_finding)
+    names = [recipe.name for recipe in (*WEAK_TEACHERS, WEAK)]
+    facts["measured"]["attempts"] = [
+        attempt(name, network, weak_set, (ANY,), ())
+        for name, network in zip(names, [*teachers, Teacher(model, SIZE)], strict=True)
+    ]
+    ship("weak", model, facts | {"task": "findings"})
 
 
 @app.command()

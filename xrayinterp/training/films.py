@@ -36,7 +36,7 @@ def squares(films: Sequence[Film], detail: int) -> Tensor:
     out = torch.empty((len(films), detail, detail), dtype=torch.uint8)
     for i, film in enumerate(track(films, "reading films", transient=True)):
         pixels = film.pixels()
-        square = as_square(torch.from_numpy(cut(pixels, frame(*pixels.shape))))
+        square = as_square(cut(pixels, frame(*pixels.shape)))
         out[i] = (resize(square, detail)[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
     return out
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet, DenseNetShape
 from ..models.prepare import resize
 from .augment import Augmentation, augment
@@ -48,7 +50,6 @@ class Recipe:
     rate: float = 4e-3
     decay: float = 0.05
     average: float = 0.995
-    dropout: float = 0.0
     soft: float = 0.0
     rarity: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -76,71 +77,144 @@ def train(
 
     Progress survives an interruption: `folder/<name>.last.pt` is written after every epoch and resumed from;
     `folder/<name>.log.jsonl` holds one line an epoch. The same seed gives the same order of films and augmentation.
+
+    Raises:
+        XrayInterpError: `bad-option` where the films are fewer than a batch, val cannot select, no score is finite, or
+            the folder holds a run of another recipe by the same name.
     """
-    torch.manual_seed(recipe.seed)
-    model = copy.deepcopy(start) if start is not None else DenseNet(recipe.shape, len(films.names))
-    model = model.to(device).to(memory_format=torch.channels_last)
-    averaged: DenseNet = copy.deepcopy(model)
-    averaged.eval()
-    optimiser = torch.optim.AdamW(_groups(model, recipe.decay), lr=recipe.rate)
-    steps_an_epoch = len(films) // recipe.batch
-    epochs = [stage.size for stage in recipe.stages for _ in range(stage.epochs)]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, total_steps=len(epochs) * steps_an_epoch, pct_start=0.25
-    )
-    weights = _target_weights(films.targets, recipe.rarity).to(device)
-    folder.mkdir(parents=True, exist_ok=True)
-    last, log = folder / f"{recipe.name}.last.pt", folder / f"{recipe.name}.log.jsonl"
-    state: dict[str, Any] = {"epoch": 0, "best": -1.0, "best_weights": None}
-    if last.is_file():
-        state = torch.load(last, weights_only=True, map_location=device)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-    with Progress(
-        TextColumn(recipe.name), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
-    ) as progress:
-        bar = progress.add_task("", total=len(epochs) * steps_an_epoch, completed=state["epoch"] * steps_an_epoch)
-        for epoch in range(state["epoch"], len(epochs)):
-            generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
-            losses = []
-            for batch in torch.randperm(len(films), generator=generator)[: steps_an_epoch * recipe.batch].split(
-                recipe.batch
-            ):
-                x = augment(films.films[batch, None].float() / 255, epochs[epoch], recipe.augmentation, generator)
-                x = x.to(device, memory_format=torch.channels_last)
-                y = films.targets[batch].to(device)
-                loss = _step(model, x, y, weights, recipe, teachers)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-                optimiser.step()
-                schedule.step()
-                _average(averaged, model, recipe.average if epoch else 0.9)
-                losses.append(float(loss.detach()))
-                progress.advance(bar)
-            logits = predict(averaged, val.films, epochs[epoch], device=device)
+    _check(recipe, films, val)
+    run = _Run.begin(recipe, films, folder, start=start, device=device)
+    sizes = [stage.size for stage in recipe.stages for _ in range(stage.epochs)]
+    columns = (TextColumn(recipe.name), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("", total=len(sizes) * run.steps, completed=run.epoch * run.steps)
+        for size in sizes[run.epoch :]:
+            loss = run.learn(films, size, teachers, partial(progress.advance, bar))
+            logits = predict(run.averaged, val.films, size, device=device)
             score = mean_auroc(val.targets[:, : recipe.scored].numpy(), logits[:, : recipe.scored])
-            if score > state["best"] and epochs[epoch] == epochs[-1]:
-                state["best"], state["best_weights"] = score, copy.deepcopy(averaged.state_dict())
-            progress.update(bar, description=f"epoch {epoch + 1}/{len(epochs)} val AUROC {score:.3f}")
-            state |= {
-                "epoch": epoch + 1,
-                "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-            }
-            partial = last.with_suffix(".part")
-            torch.save(state, partial)
-            partial.replace(last)
-            with log.open("a", encoding="utf-8") as handle:
-                line = {"epoch": epoch + 1, "size": epochs[epoch], "loss": float(np.mean(losses)), "val_auroc": score}
-                handle.write(json.dumps(line) + "\n")
-    averaged.load_state_dict(state["best_weights"])
-    averaged.eval()
-    return averaged
+            run.conclude(size, loss, score, eligible=size == sizes[-1])
+            progress.update(bar, description=f"epoch {run.epoch}/{len(sizes)} val AUROC {score:.3f}")
+    return run.chosen()
+
+
+@dataclass
+class _Run:
+    """A training run under way: networks, optimiser, best weights so far; all kept in `folder` after every epoch."""
+
+    recipe: Recipe
+    folder: Path
+    model: DenseNet
+    averaged: DenseNet
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    weights: Tensor
+    steps: int
+    epoch: int = 0
+    best: float = -1.0
+    best_weights: dict[str, Tensor] | None = None
+
+    @classmethod
+    def begin(cls, recipe: Recipe, films: TrainingSet, folder: Path, *, start: DenseNet | None, device: str) -> Self:
+        """A fresh run, or the one that was broken off in `folder`."""
+        torch.manual_seed(recipe.seed)
+        model = copy.deepcopy(start) if start is not None else DenseNet(recipe.shape, len(films.names))
+        model = model.to(device).to(memory_format=torch.channels_last)
+        averaged: DenseNet = copy.deepcopy(model)
+        optimiser = torch.optim.AdamW(_groups(model, recipe.decay), lr=recipe.rate)
+        steps = len(films) // recipe.batch
+        epochs = sum(stage.epochs for stage in recipe.stages)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.rate, total_steps=epochs * steps, pct_start=0.25
+        )
+        weights = _target_weights(films.targets, recipe.rarity).to(device)
+        run = cls(recipe, folder, model, averaged.eval(), optimiser, schedule, weights, steps)
+        folder.mkdir(parents=True, exist_ok=True)
+        if run._last.is_file():
+            run._resume(torch.load(run._last, weights_only=True, map_location=device))
+        return run
+
+    @property
+    def _last(self) -> Path:
+        return self.folder / f"{self.recipe.name}.last.pt"
+
+    def learn(self, films: TrainingSet, size: int, teachers: Sequence[Teacher], tick: Callable[[], None]) -> float:
+        """One pass over the films at inputs of `size` pixels; its mean loss."""
+        recipe, weights = self.recipe, self.weights
+        generator = torch.Generator().manual_seed(recipe.seed * 1000 + self.epoch)
+        order = torch.randperm(len(films), generator=generator)[: self.steps * recipe.batch]
+        losses = []
+        for batch in order.split(recipe.batch):
+            x = augment(films.films[batch, None].float() / 255, size, recipe.augmentation, generator)
+            x = x.to(weights.device, memory_format=torch.channels_last)
+            loss = _loss(self.model, x, films.targets[batch].to(weights.device), weights, recipe, teachers)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+            self.optimiser.step()
+            self.schedule.step()
+            _average(self.averaged, self.model, recipe.average if self.epoch else 0.9)
+            losses.append(float(loss.detach()))
+            tick()
+        return float(np.mean(losses))
+
+    def conclude(self, size: int, loss: float, score: float, *, eligible: bool) -> None:
+        """Note an epoch's end; its averaged weights are kept if it is `eligible` and no earlier one scored as high."""
+        if eligible and score > self.best:
+            self.best, self.best_weights = score, copy.deepcopy(self.averaged.state_dict())
+        self.epoch += 1
+        partial_file = self._last.with_suffix(".part")
+        torch.save(self._state(), partial_file)
+        partial_file.replace(self._last)
+        line = {"epoch": self.epoch, "size": size, "loss": loss, "val_auroc": score}
+        with (self.folder / f"{self.recipe.name}.log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def chosen(self) -> DenseNet:
+        """The averaged weights of the best epoch."""
+        if self.best_weights is None:
+            raise XrayInterpError(
+                Code.BAD_OPTION, f"No epoch of {self.recipe.name!r} gave finite scores on val.", "Lower its rate."
+            )
+        self.averaged.load_state_dict(self.best_weights)
+        return self.averaged.eval()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "recipe": repr(self.recipe),
+            "epoch": self.epoch,
+            "best": self.best,
+            "best_weights": self.best_weights,
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        if state.get("recipe") != repr(self.recipe):
+            raise XrayInterpError(
+                Code.BAD_OPTION,
+                f"{self._last} was left by another recipe, or an earlier version, of the name {self.recipe.name!r}.",
+                "Remove it to train anew.",
+            )
+        self.epoch, self.best, self.best_weights = state["epoch"], state["best"], state["best_weights"]
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def _check(recipe: Recipe, films: TrainingSet, val: TrainingSet) -> None:
+    if len(films) < recipe.batch:
+        raise XrayInterpError(
+            Code.BAD_OPTION, f"{len(films)} films are fewer than one batch of {recipe.batch}.", "Lower the batch."
+        )
+    if not _mixed(val.targets[:, : recipe.scored].numpy()):
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            "No scored target has both positive and negative films on val: nothing could be selected.",
+            "Use more films.",
+        )
 
 
 def _target_weights(targets: Tensor, rarity: float) -> Tensor:
@@ -149,9 +223,10 @@ def _target_weights(targets: Tensor, rarity: float) -> Tensor:
     return (raw / raw.mean()).clamp(max=3)
 
 
-def _step(
+def _loss(
     model: nn.Module, x: Tensor, y: Tensor, weights: Tensor, recipe: Recipe, teachers: Sequence[Teacher]
 ) -> Tensor:
+    """Cross-entropy with the labels, and with the mean of the teachers' probabilities, mixed as the recipe says."""
     with torch.autocast(x.device.type, torch.bfloat16):
         logits = model(x)
     logits = logits.float()
@@ -204,5 +279,9 @@ def softened(films: TrainingSet, teachers: Sequence[Teacher], share: float) -> T
 
 def mean_auroc(targets: np.ndarray, scores: np.ndarray) -> float:
     """Mean area under the ROC curve over the columns that hold both classes."""
-    columns = [j for j in range(targets.shape[1]) if 0 < targets[:, j].sum() < len(targets)]
-    return float(np.mean([roc_auc_score(targets[:, j], scores[:, j]) for j in columns]))
+    return float(np.mean([roc_auc_score(targets[:, j], scores[:, j]) for j in _mixed(targets)]))
+
+
+def _mixed(targets: np.ndarray) -> list[int]:
+    """The columns that hold both classes."""
+    return [j for j in range(targets.shape[1]) if 0 < targets[:, j].sum() < len(targets)]

@@ -39,23 +39,30 @@ COMPACT = Recipe(
 )
 """From scratch, on labels mixed evenly with what the three teachers say of the same film; never mirrored."""
 
-WEAK = Recipe(
-    "weak",
-    DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32),
-    (Stage(160, 6), Stage(SIZE, 9)),
-    scored=1,
-    seed=21,
-    augmentation=GENTLE,
+WEAK_TEACHERS = (
+    Recipe("weak-0", WIDE, (Stage(128, 6), Stage(160, 12)), scored=1, seed=40, augmentation=GENTLE),
+    Recipe("weak-1", DEEP, (Stage(128, 6), Stage(160, 12)), scored=1, seed=41, augmentation=GENTLE),
+    Recipe(
+        "weak-2",
+        DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32),
+        (Stage(160, 6), Stage(SIZE, 9)),
+        scored=1,
+        seed=21,
+        augmentation=GENTLE,
+    ),
 )
-"""Any finding or none, and nothing else: it never sees the name of a finding."""
+"""Three networks that know any finding or none, and nothing else: none ever sees the name of a finding."""
+
+WEAK = replace(COMPACT, name="weak", scored=1, seed=42, soft=0.7, rarity=0.0)
+"""Like `compact`, on the one label and on what its three teachers, who saw no other, say of the same film."""
 
 SHUFFLED = replace(
-    WEAK,
+    COMPACT,
     name="shuffled",
-    shape=COMPACT.shape,
     stages=(Stage(128, 5), Stage(SIZE, 1)),
-    scored=14,
     seed=30,
+    soft=0.0,
+    rarity=0.0,
     augmentation=Augmentation(),
 )
 """The control: the fourteen labels handed to other patients, so that nothing can be learned from them."""
