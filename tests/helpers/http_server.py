@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+_PIECE = 1 << 16
+
 
 @dataclass
 class FileServer:
-    """`files` by name may be changed while it runs; the next `breaks` answers end after `break_after` bytes."""
+    """`files` by name may be changed while it runs; the next `breaks` answers end after `break_after` bytes.
+
+    `pause` is waited between pieces of 64 KiB, in seconds.
+    """
 
     url: str
     files: dict[str, bytes]
     breaks: int = 0
     break_after: int = 0
     stamps: bool = True
+    pause: float = 0.0
     requests: list[Mapping[str, str]] = field(default_factory=list)
 
 
@@ -51,7 +58,9 @@ def serve(files: Mapping[str, bytes]) -> Iterator[FileServer]:
             if served.breaks > 0:
                 served.breaks -= 1
                 end = start + served.break_after
-            self.wfile.write(data[start:end])
+            for piece in range(start, end, _PIECE):
+                time.sleep(served.pause)
+                self.wfile.write(data[piece : min(piece + _PIECE, end)])
 
         def _start(self, tag: str) -> int:
             wanted = self.headers.get("Range", "")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.chest_model import ChestModel
-from . import cams, gradients  # noqa: F401  (importing a family registers its methods)
+from . import (  # noqa: F401  (importing a family registers its methods)
+    baselines,
+    cams,
+    fullgrad,
+    gradients,
+    lrp,
+    pathway_maps,
+    perturbation,
+    propagation,
+    sampling,
+)
 from .forward import Forward
 from .registry import METHODS, Method, Option, Range, attribution, method_named
 from .target import Target, as_target
@@ -21,6 +33,7 @@ __all__ = [
     "Range",
     "Target",
     "attribute",
+    "attribute_many",
     "attribution",
     "native_map",
 ]
@@ -41,12 +54,25 @@ def attribute(
     Raises:
         XrayInterpError: `unknown-method`, `bad-option` or `unknown-layer`, each listing what there is.
     """
-    return F.interpolate(
-        native_map(Forward(model, x), target, method, **options),
-        x.shape[-2:],
-        mode="bilinear",
-        align_corners=False,
-    )
+    return _full_size(native_map(Forward(model, x), target, method, **options), x)
+
+
+def attribute_many(
+    model: nn.Module | ChestModel,
+    x: Tensor,
+    targets: Sequence[int | Tensor | Target],
+    methods: Sequence[str] | Mapping[str, Mapping[str, Any]],
+) -> dict[str, Tensor]:
+    """Maps (T, N, 1, H, W) of every method for every target; the forward and all that can be shared is shared.
+
+    `methods` are names, or names with their options; otherwise as `attribute`.
+    """
+    forward = Forward(model, x)
+    settings = methods if isinstance(methods, Mapping) else {method: {} for method in methods}
+    return {
+        method: torch.stack([_full_size(native_map(forward, target, method, **options), x) for target in targets])
+        for method, options in settings.items()
+    }
 
 
 def native_map(forward: Forward, target: int | Tensor | Target, method: str, **options: Any) -> Tensor:
@@ -56,3 +82,7 @@ def native_map(forward: Forward, target: int | Tensor | Target, method: str, **o
     """
     chosen = method_named(method)
     return chosen.function(forward, as_target(target), **chosen.settings(options))
+
+
+def _full_size(values: Tensor, x: Tensor) -> Tensor:
+    return F.interpolate(values, x.shape[-2:], mode="bilinear", align_corners=False)

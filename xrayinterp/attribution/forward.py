@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..models.chest_model import ChestModel, Layer
 from ..operators.intercept import Cut, cut_at_last_map
+from ..operators.relevance import RelevanceGraph, record_relevance
+from ..operators.tape import ReluRule, Tape, plain, record
 from ..operators.taps import feature_maps
 from .target import Target
 
@@ -30,8 +32,20 @@ class Forward:
         self.x = x.detach()
         self._layers: Mapping[str, Layer] = model.layers if isinstance(model, ChestModel) else {}
         self._cuts: dict[str | None, Cut] = {}
+        self._tape: Tape | None = None
+        self._relevance: RelevanceGraph | None = None
+        self._outputs: Tensor | None = None
         _check_input(x)
         _check_module(self.module)
+
+    def outputs(self) -> Tensor:
+        """The logits (N, F), without a graph."""
+        if self._outputs is None:
+            with torch.inference_mode():
+                logits: Tensor = self.module(self.x.clone())  # a clone, since the network may write into its input
+            _check_logits(logits, self.x)
+            self._outputs = logits.clone()  # made outside, so that it may enter graphs
+        return self._outputs
 
     def cut(self, layer: str | None = None) -> Cut:
         """The forward with its graph from a feature map upwards.
@@ -45,13 +59,24 @@ class Forward:
             self._cuts[layer] = cut
         return self._cuts[layer]
 
-    def input_gradient(self, target: Target) -> Tensor:
-        """Gradient of the target at x, (N, C, H, W)."""
-        with torch.inference_mode(False), torch.enable_grad():
-            x = self.x.clone().requires_grad_()
-            logits = self.module(x)
-            _check_logits(logits, x)
-            (gradient,) = torch.autograd.grad(target.score(logits), [x])
+    def tape(self, *, biases: bool = False) -> Tape:
+        """The forward with its whole graph, for any number of backward rules; with `biases`, what FullGrad needs."""
+        if self._tape is None or (biases and not self._tape.biased):
+            self._tape = record(self.module, self.x, biases=biases)
+            _check_logits(self._tape.logits, self.x)
+        return self._tape
+
+    def relevance(self) -> RelevanceGraph:
+        """The forward with a graph that carries relevance, for any number of rules and targets."""
+        if self._relevance is None:
+            graph = record_relevance(self.module, self.x)
+            _check_logits(graph.logits, self.x)
+            self._relevance = graph
+        return self._relevance
+
+    def input_gradient(self, target: Target, rule: ReluRule = plain) -> Tensor:
+        """What arrives at x from the target, under a rule for ReLUs: by default the gradient, (N, C, H, W)."""
+        (gradient,) = self.tape().gradients(target.score, rule=rule)
         return gradient
 
     def map_gradient(self, target: Target, layer: str | None = None) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,9 @@ from .registry import attribution
 from .target import Target
 
 
-@attribution("gradient", family="gradient", cost=2.25, signed=True, paper="Simonyan et al. 2014, arXiv 1312.6034")
+@attribution(
+    "gradient", family="gradient", cost=2.25, signed=True, linear=True, paper="Simonyan et al. 2014, arXiv 1312.6034"
+)
 def gradient(forward: Forward, target: Target) -> Tensor:
     """M(u) = df/dx_c(u) of the channel c with the largest |df/dx_c(u)|: how the logit moves if the pixel brightens."""
     g = forward.input_gradient(target)
@@ -17,7 +19,12 @@ def gradient(forward: Forward, target: Target) -> Tensor:
 
 
 @attribution(
-    "input_x_gradient", family="gradient", cost=2.25, signed=True, paper="Shrikumar et al. 2016, arXiv 1605.01713"
+    "input_x_gradient",
+    family="gradient",
+    cost=2.25,
+    signed=True,
+    linear=True,
+    paper="Shrikumar et al. 2016, arXiv 1605.01713",
 )
 def input_x_gradient(forward: Forward, target: Target) -> Tensor:
     """M(u) = sum_c x_c(u) df/dx_c(u); without biases in the network, sum_u M(u) = f."""

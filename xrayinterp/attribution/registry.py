@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import Code, XrayInterpError
 
-Family = Literal["gradient", "cam"]
+Family = Literal["gradient", "propagation", "lrp", "cam", "fullgrad", "pathway", "perturbation", "baseline"]
 Function = Callable[..., Tensor]
 
 
@@ -40,6 +40,8 @@ class Method:
     """One attribution method.
 
     `cost` is in forwards of the same model at batch 1; `signed` says whether negative values mean evidence against.
+    `linear`: the map of minus a logit is minus the map, by construction. `single`: one forward and a few backwards give
+    it, whatever its options; the others sample.
     `function(forward, target, **options)` gives the map at its native grid, (N, 1, h, w).
     """
 
@@ -47,6 +49,8 @@ class Method:
     family: Family
     cost: float
     signed: bool
+    linear: bool
+    single: bool
     paper: str
     function: Function
     options: Mapping[str, Option]
@@ -73,12 +77,23 @@ METHODS: Mapping[str, Method] = MappingProxyType(_METHODS)
 """Every attribution method by name."""
 
 
-def attribution(name: str, *, family: Family, cost: float, signed: bool, paper: str) -> Callable[[Function], Function]:
+def attribution(
+    name: str,
+    *,
+    family: Family,
+    cost: float,
+    signed: bool,
+    paper: str,
+    linear: bool = False,
+    single: bool = True,
+) -> Callable[[Function], Function]:
     """Register `function(forward, target, *, option=default, ...) -> (N, 1, h, w)`; its docstring is the equation."""
 
     def register(function: Function) -> Function:
         equation = inspect.getdoc(function) or ""
-        _METHODS[name] = Method(name, family, cost, signed, paper, function, options_of(function), equation)
+        _METHODS[name] = Method(
+            name, family, cost, signed, linear, single, paper, function, options_of(function), equation
+        )
         return function
 
     return register

@@ -41,18 +41,34 @@ class Target:
         Raises:
             XrayInterpError: `bad-option` for an index beyond the outputs or not one index a sample.
         """
+        return self.scores(logits).sum()
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """The signed target logit of each sample, (N,); raises as `score`."""
         samples, outputs = logits.shape
-        index = torch.as_tensor(self.index, device=logits.device)
-        if index.ndim == 1 and len(index) != samples:
-            raise XrayInterpError(
-                Code.BAD_OPTION, f"{len(index)} target indices were given for {samples} samples.", "Give one a sample."
-            )
+        index = self._index(samples).to(logits.device)
         if bool(((index < 0) | (index >= outputs)).any()):
             raise XrayInterpError(
                 Code.BAD_OPTION, f"Target {self.index} is beyond the model's outputs.", f"Allowed: 0 to {outputs - 1}."
             )
-        chosen = logits.gather(1, index.expand(samples)[:, None].long())
-        return self.sign * chosen.sum()
+        return self.sign * logits.gather(1, index.expand(samples)[:, None].long())[:, 0]
+
+    def each(self, samples: int) -> tuple[Target, ...]:
+        """The target of each of a batch's samples, for work that takes them one by one.
+
+        Raises:
+            XrayInterpError: `bad-option` for not one index a sample.
+        """
+        return tuple(Target(int(index), self.sign) for index in self._index(samples).expand(samples))
+
+    def _index(self, samples: int) -> Tensor:
+        """Indices (samples,), or a scalar for all."""
+        index = torch.as_tensor(self.index)
+        if index.ndim == 1 and len(index) != samples:
+            raise XrayInterpError(
+                Code.BAD_OPTION, f"{len(index)} target indices were given for {samples} samples.", "Give one a sample."
+            )
+        return index
 
 
 def as_target(target: int | Tensor | Target) -> Target:

@@ -23,11 +23,12 @@ class Cut:
     """One forward whose graph begins at a feature map.
 
     `maps`: (N, U, h, w). `logits`: (N, F), computed from `maps`; a gradient costs the backward of what lies above the
-    map and can be asked for again.
+    map and can be asked for again. `number`: for a map found before pooling, how many such maps came before it.
     """
 
     maps: Tensor
     logits: Tensor
+    number: int = 0
 
     def gradient(self, score: Callable[[Tensor], Tensor]) -> Tensor:
         """Gradient of score(logits) at the maps, (N, U, h, w)."""
@@ -56,7 +57,30 @@ def cut_at_last_map(module: nn.Module, x: Tensor) -> Cut:
             f"{type(module).__name__} has no feature map before its output.",
             "Use a method of another family, such as 'gradient', or name a layer.",
         )
-    return Cut(mode.leaf, logits)
+    return Cut(mode.leaf, logits, mode.number)
+
+
+def above_last_map(module: nn.Module, x: Tensor, cut: Cut, maps: Tensor) -> Tensor:
+    """Logits (M, F) of one film x (1, C, H, W) with M other last maps (M, U, h, w) in place of its own.
+
+    What lies below the maps runs once. `cut` is what `cut_at_last_map` gave for the module.
+
+    Raises:
+        XrayInterpError: `unsupported-operator` where what lies above takes more of the network than the last map.
+    """
+    mode = _OtherMaps(x.detach().clone(), cut.number, maps)
+    try:
+        with torch.inference_mode(), mode:
+            logits: Tensor = module(mode.x)
+    except RuntimeError as error:
+        if not mode.replaced:
+            raise
+        raise XrayInterpError(
+            Code.UNSUPPORTED_OPERATOR,
+            f"{type(module).__name__} joins its last map with others before its output: it cannot be run from there.",
+            "Use a method that needs gradients only, such as 'gradcam_signed'.",
+        ) from error
+    return logits
 
 
 class _LastMap(TorchFunctionMode):
@@ -65,6 +89,7 @@ class _LastMap(TorchFunctionMode):
     def __init__(self, x: Tensor) -> None:
         self.x = x.clone() if x.is_inference() else x.detach()
         self.leaf: Tensor | None = None
+        self.number = -1
         self._original: Tensor | None = None
 
     def __torch_function__(
@@ -76,6 +101,7 @@ class _LastMap(TorchFunctionMode):
         if source is None or source is self.x or source is self._original or not _loses_positions(source, out):
             return out
         torch.set_grad_enabled(True)
+        self.number += 1
         self._original, self.leaf = source, source.detach().clone().requires_grad_()
         return self._run(func, args, kwargs)
 
@@ -83,14 +109,48 @@ class _LastMap(TorchFunctionMode):
         """The operator, with the leaf wherever the map it replaced is used."""
         if self.leaf is None:
             return func(*args, **kwargs)
-        return func(*map(self._swap, args), **{name: self._swap(value) for name, value in kwargs.items()})
+        return _run_with(func, args, kwargs, self._original, self.leaf)
 
-    def _swap(self, value: Any) -> Any:
-        if self.leaf is not None and value is self._original:
-            return self.leaf.clone()  # a clone, since the network may go on in place
+
+class _OtherMaps(TorchFunctionMode):
+    """Puts other maps in place of the one, numbered in call order, that is about to lose its positions."""
+
+    def __init__(self, x: Tensor, number: int, maps: Tensor) -> None:
+        self.replaced = False
+        self.x = x
+        self._left, self._maps = number, maps
+        self._original: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.replaced:
+            return _run_with(func, args, kwargs, self._original, self._maps)
+        out = func(*args, **kwargs)
+        source = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        if source is None or source is self.x or source is self._original or not _loses_positions(source, out):
+            return out
+        self._original, self._left = source, self._left - 1
+        if self._left >= 0:
+            return out
+        self.replaced = True
+        return _run_with(func, args, kwargs, source, self._maps)
+
+
+def _run_with(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], original: Tensor | None, other: Tensor
+) -> Any:
+    """The operator, with `other` wherever `original` is an argument."""
+
+    def swap(value: Any) -> Any:
+        if value is original:
+            return other.clone()  # a clone, since the network may go on in place
         if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
-            return type(value)(self._swap(v) for v in value)
+            return type(value)(swap(v) for v in value)
         return value
+
+    return func(*map(swap, args), **{name: swap(value) for name, value in kwargs.items()})
 
 
 def _loses_positions(source: Tensor, out: Any) -> bool:
