@@ -70,6 +70,38 @@ def test_missing_table_and_folder_and_manifest_are_named(tmp_path: Path) -> None
         assert caught.value.code is Code.DATA_MISSING
 
 
+def test_a_film_that_is_gone_or_deeper_than_8_bits_is_named(tiny_root: Path) -> None:
+    film = load_films("hannover", root=tiny_root)[0]
+    Image.fromarray(np.full((4, 6), 4095, dtype=np.uint16)).save(film.path)
+    with pytest.raises(XrayInterpError, match="more than 8 bits") as caught:
+        film.pixels()
+    assert caught.value.code is Code.CORRUPT_PIXELS
+    film.path.write_bytes(b"no picture")
+    with pytest.raises(XrayInterpError) as caught:
+        film.pixels()
+    assert caught.value.code is Code.CORRUPT_PIXELS
+    film.path.unlink()
+    with pytest.raises(XrayInterpError, match="has lost its file") as caught:
+        film.pixels()
+    assert caught.value.code is Code.DATA_MISSING
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (",has_v7_lung,", ",other,", "no column 'has_v7_lung'"),
+        (",640,1,", ",wide,1,", "film a: .*'wide'"),
+        ('"1,0,4,4"', '"1,0,4"', "film a: "),
+    ],
+)
+def test_a_table_that_does_not_fit_its_manifest_is_named(tiny_root: Path, old: str, new: str, said: str) -> None:
+    table = tiny_root / "hannover.csv"
+    table.write_text(table.read_text().replace(old, new))
+    with pytest.raises(XrayInterpError, match=said) as caught:
+        load_films("hannover", root=tiny_root)
+    assert caught.value.code is Code.BAD_MANIFEST
+
+
 @pytest.mark.data
 def test_real_tables_have_the_counted_films(data_root: Path) -> None:
     nih = load_films("nih", root=data_root)

@@ -18,8 +18,9 @@ class ProbeManifest:
     """What a probe set is made of.
 
     `parts` lists {dataset, annotation}: all films of a data set on which that annotator drew masks. `phantom` holds
-    {films, size, seed} of a generated set instead. `splits` restricts the films; None takes all. `anatomy` and `seen`
-    as in `ProbeSet`.
+    {films, size, seed} of a generated set instead. `pastes` holds {films, size, seed} of generated films with shortcuts
+    pasted on them, or {films, dataset, min_native_width, seed} for pastes on a data set's films without a finding.
+    `splits` restricts the films; None takes all. `anatomy` and `seen` as in `ProbeSet`.
     """
 
     name: str
@@ -31,15 +32,18 @@ class ProbeManifest:
     notes: str = ""
     parts: tuple[Mapping[str, str], ...] = ()
     phantom: Mapping[str, int] = field(default_factory=dict)
+    pastes: Mapping[str, Any] = field(default_factory=dict)
     anatomy: tuple[str, ...] = ()
     splits: tuple[str, ...] | None = None
     seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         strangers = set(self.anatomy) - set(self.concepts)
-        if strangers or bool(self.parts) == bool(self.phantom):
+        if strangers or sum(map(bool, (self.parts, self.phantom, self.pastes))) != 1:
             reason = (
-                f"anatomy {sorted(strangers)} is no concept" if strangers else "it needs parts or phantom, not both"
+                f"anatomy {sorted(strangers)} is no concept"
+                if strangers
+                else "it needs one of parts, phantom and pastes"
             )
             raise XrayInterpError(Code.BAD_MANIFEST, f"Probe manifest {self.name!r} is wrong: {reason}.")
 

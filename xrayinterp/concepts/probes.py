@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from ..datasets.films import BoolMask, Film, FloatImage, load_films
 from ..errors import Code, XrayInterpError
 from ..imaging.geometry import Fit, cut, frame
 from .manifests import ProbeManifest, load_probe_manifest, probe_names
-from .phantoms import phantom_films
+from .pasted import pasted_films
+from .phantoms import PhantomFilm, phantom_films
 
 __all__ = ["ConceptCount", "ProbeFilm", "ProbeSet", "load_probe_set", "mask_grid", "normal_films", "probe_names"]
 
 Seen = Literal["yes", "no", "unknown"]
 Box = tuple[int, int, int, int]
+T = TypeVar("T")
 
 
 class Pictured(Protocol):
@@ -138,21 +140,27 @@ def load_probe_set(
 
     Args:
         name: one of `probe_names()`.
-        root: data root; None takes XRAYINTERP_DATA. Not needed for `phantom`.
+        root: data root; None takes XRAYINTERP_DATA. Not needed for `phantom` and `shortcuts`.
         splits: keep only films of these; None takes the manifest's, which are all unless it says otherwise.
         limit: keep at most this many films, drawn by `seed`, in their usual order.
         seed: draws the films kept by `limit`.
 
     Raises:
         XrayInterpError: `unknown-probes`, `data-missing` where the tables are not there, `bad-manifest`, `bad-option`
-            for a limit below 1.
+            for a limit below 1 or splits without a film.
     """
     if limit is not None and limit < 1:
         raise XrayInterpError(Code.BAD_OPTION, f"A probe set of {limit} films is empty.", "Ask for at least one.")
     manifest = load_probe_manifest(name)
     wanted = manifest.splits if splits is None else tuple(splits)
-    films = _phantom_films(manifest) if manifest.phantom else _films(manifest, root)
+    films = _all_films(manifest, root)
     kept = [film for film in films if wanted is None or film.split in wanted]
+    if films and not kept:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"Probe set {name!r} has no film in split {', '.join(wanted or ())}.",
+            f"It has: {', '.join(sorted({film.split for film in films}))}.",
+        )
     drawn = _draw(kept, limit, seed)
     return ProbeSet(
         name=manifest.name,
@@ -164,12 +172,36 @@ def load_probe_set(
     )
 
 
+def _all_films(manifest: ProbeManifest, root: Path | None) -> list[ProbeFilm]:
+    if manifest.pastes:
+        return _pasted_films(manifest, root)
+    return _phantom_films(manifest) if manifest.phantom else _films(manifest, root)
+
+
 def _phantom_films(manifest: ProbeManifest) -> list[ProbeFilm]:
     """The generated films of a manifest with a `phantom` entry: each a body of its own, all in split "generated"."""
     annotated = frozenset(manifest.concepts)
     return [
         ProbeFilm(f"phantom-{film.seed}", f"phantom-{film.seed}", "generated", "phantom", annotated, film)
         for film in phantom_films(**manifest.phantom)
+    ]
+
+
+def _pasted_films(manifest: ProbeManifest, root: Path | None) -> list[ProbeFilm]:
+    """The films of a manifest with a `pastes` entry: bodies without findings, or normal films of a data set."""
+    rules, annotated = dict(manifest.pastes), frozenset(manifest.concepts)
+    films, seed = rules.pop("films"), rules.pop("seed")
+    if "dataset" not in rules:
+        bodies = [PhantomFilm(seed + i, rules["size"], (), "AP" if i % 2 else "PA") for i in range(films)]
+        return [
+            ProbeFilm(f"shortcut-{b.seed}", f"phantom-{b.seed}", "generated", "phantom", annotated, pasted)
+            for b, pasted in zip(bodies, pasted_films(bodies, seed), strict=True)
+        ]
+    found = load_films(rules.pop("dataset"), root=root, splits=manifest.splits, **rules)
+    normal = _draw([film for film in found if film.normal], films, seed)
+    return [
+        ProbeFilm(f.id, f.patient, f.split, f.dataset, annotated, pasted)
+        for f, pasted in zip(normal, pasted_films(normal, seed), strict=True)
     ]
 
 
@@ -187,7 +219,7 @@ def _probe_film(film: Film, concepts: Iterable[str]) -> ProbeFilm:
     return ProbeFilm(film.id, film.patient, film.split, film.dataset, known, film, film.valid_box)
 
 
-def _draw(films: Sequence[ProbeFilm], limit: int | None, seed: int) -> list[ProbeFilm]:
+def _draw(films: Sequence[T], limit: int | None, seed: int) -> list[T]:
     if limit is None or limit >= len(films):
         return list(films)
     chosen = np.random.default_rng(seed).choice(len(films), size=limit, replace=False)

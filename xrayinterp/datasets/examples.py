@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,12 +63,6 @@ def fetch_examples(progress: Progress | None = None, *, base_url: str | None = N
     folder = cache_dir() / "examples"
     folder.mkdir(exist_ok=True)
     return [_fetch(file, examples.url, folder, progress, base_url) for file in examples.files]
-
-
-def fetched_examples() -> Sequence[Path]:
-    """Those example films that are on this machine already."""
-    folder = cache_dir() / "examples"
-    return [path for file in load_examples().files if (path := folder / file.name).is_file()]
 
 
 def _fetch(file: ExampleFile, url: str, folder: Path, progress: Progress | None, base_url: str | None) -> Path:

@@ -70,9 +70,24 @@ class Film:
     valid_box: tuple[int, int, int, int] | None = None
 
     def pixels(self) -> FloatImage:
-        """The film as float32 (H, W) in [0, 1]."""
-        with Image.open(self.path) as image:
-            return np.asarray(image.convert("L"), dtype=np.float32) / 255.0
+        """The film as float32 (H, W) in [0, 1]: 8-bit values over 255.
+
+        Raises:
+            XrayInterpError: `data-missing` where its file is gone, `corrupt-pixels` where it is no 8-bit picture.
+        """
+        try:
+            with Image.open(self.path) as image:
+                if image.mode.startswith(("I", "F")):  # reduced to 8 bits, most values would be cut off
+                    raise XrayInterpError(
+                        Code.CORRUPT_PIXELS, f"{self.path} has more than 8 bits a pixel.", "Store it as an 8-bit PNG."
+                    )
+                return np.asarray(image.convert("L"), dtype=np.float32) / 255.0
+        except FileNotFoundError:
+            raise XrayInterpError(
+                Code.DATA_MISSING, f"Film {self.id} of {self.dataset} has lost its file {self.path}."
+            ) from None
+        except OSError as error:
+            raise XrayInterpError(Code.CORRUPT_PIXELS, f"{self.path} cannot be read: {error}.") from error
 
     def mask(self, name: str) -> BoolMask:
         """The mask of class `name`, bool (H, W) on the grid of `pixels`; all False where the class is absent."""
@@ -102,16 +117,19 @@ class Film:
 
 
 def load_manifest(name: str) -> DataSet:
-    """The data manifest `name` of `data_manifests/datasets`."""
+    """The data manifest `name` of `data_manifests/datasets`.
+
+    Raises:
+        XrayInterpError: `data-missing` where there is none of this name, `bad-manifest` for a file that is none.
+    """
     path = manifest_dir() / "datasets" / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise XrayInterpError(Code.DATA_MISSING, f"There is no data manifest called {name!r}.", f"Known: {known}.")
-    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    raw["findings"] = tuple(raw.get("findings", ()))
     try:
-        return DataSet(**raw)
-    except TypeError as error:
+        raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return DataSet(**{**raw, "findings": tuple(raw.get("findings", ()))})
+    except (TypeError, AttributeError, yaml.YAMLError) as error:
         raise XrayInterpError(Code.BAD_MANIFEST, f"{path} is not a data manifest: {error}.") from error
 
 
@@ -130,7 +148,8 @@ def load_films(
         min_native_width: keep films whose original width in pixels is at least this.
 
     Raises:
-        XrayInterpError: `data-missing` where the table is not there.
+        XrayInterpError: `data-missing` where the table is not there, `bad-manifest` where it lacks a column that the
+            manifest names or a cell is no number that should be.
     """
     manifest = load_manifest(name)
     folder = data_root(root)
@@ -141,10 +160,24 @@ def load_films(
         )
     wanted = None if splits is None else set(splits)
     with table.open(newline="", encoding="utf-8") as handle:
-        films = [_film(row, manifest, folder) for row in csv.DictReader(handle)]
+        films = [_checked_film(row, manifest, folder, table) for row in csv.DictReader(handle)]
     return [
         film for film in films if film.native_width >= min_native_width and (wanted is None or film.split in wanted)
     ]
+
+
+def _checked_film(row: Mapping[str, str], manifest: DataSet, folder: Path, table: Path) -> Film:
+    try:
+        return _film(row, manifest, folder)
+    except KeyError as error:
+        reason = f"it has no column {error}"
+    except (TypeError, ValueError) as error:  # TypeError: a row that ends early holds None
+        reason = f"the row of film {row.get(manifest.columns['id'])}: {error}"
+    raise XrayInterpError(
+        Code.BAD_MANIFEST,
+        f"{table} does not fit the data manifest {manifest.name!r}: {reason}.",
+        "Correct one of them.",
+    )
 
 
 def _film(row: Mapping[str, str], manifest: DataSet, folder: Path) -> Film:

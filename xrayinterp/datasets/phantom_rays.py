@@ -171,11 +171,8 @@ def ellipsoid(centre: Sequence[float], semi_axes: Sequence[float], *, tilt: floa
 
 def cylinder(centre: Sequence[float], semi_x: float, semi_z: float, *, tilt: float = 0.0) -> Quadric:
     """An endless upright elliptic cylinder in mm, turned in the frontal plane by `tilt` degrees."""
-    return Quadric(*_without_y(ellipsoid(centre, (semi_x, 1.0, semi_z), tilt=tilt)))
-
-
-def _without_y(shape: Quadric) -> tuple[Vector, Vector]:
-    return shape.centre, shape.matrix[[0, 2]]
+    closed = ellipsoid(centre, (semi_x, 1.0, semi_z), tilt=tilt)
+    return Quadric(closed.centre, closed.matrix[[0, 2]])  # without the row of its long axis it has no ends
 
 
 def common(first: Interval, second: Interval) -> Interval:

@@ -101,7 +101,7 @@ class _Composer:
 
     def organs(self, rays: Rays) -> None:
         """Masks of heart and great vessels: every ray that meets them above the diaphragm's bed."""
-        heart, vessels_, aorta = (
+        heart, mediastinum, aorta = (
             np.any([length(shape.interval(rays)) > 0 for shape in shapes], axis=0)
             for shapes in (self.body.heart, self.body.mediastinum, self.body.aorta)
         )
@@ -110,7 +110,7 @@ class _Composer:
         between = (level > -110 * size) & (level < (125 + self.body.measures.breath) * size)
         self.masks["Heart"] = heart
         self.masks["Aortic Arch"] = length(self.body.aorta[1].interval(rays)) > 0
-        self.masks["Cardiomediastinum"] = heart | ((vessels_ | aorta) & between)
+        self.masks["Cardiomediastinum"] = heart | ((mediastinum | aorta) & between)
 
     def lung(self, side: Side, planted: SideFindings, number: int) -> None:
         part = _lung(self.body, self.beam, side, planted)
