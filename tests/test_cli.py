@@ -298,6 +298,8 @@ def test_models_list_and_show(cli: Callable[..., Done]) -> None:
     assert shown.status == 0
     assert "Effusion" in shown.out
     assert "Licence" in shown.out
+    assert "Mean AUROC: 0.500 (0.400 to 0.600)" in listed.out
+    assert "Measured  Mean AUROC: 0.500 (0.400 to 0.600)" in shown.out
     assert cli("models", "show", "no-such-model").status == 2
 
 
@@ -336,12 +338,14 @@ def test_doctor_names_decoders_and_folders(cli: Callable[..., Done]) -> None:
         assert wanted in done.out
 
 
-def test_dissect_wrong_use(cli: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XRAYINTERP_DATA", "restored afterwards: --data sets it for the process")
+def test_dissect_wrong_use(cli: Callable[..., Done], tmp_path: Path) -> None:
     done = cli("dissect", "--probes", "no-such-set", "--out", tmp_path / "a.parquet", "--data", tmp_path)
     assert done.status == 2
     assert done.err.startswith("error [unknown-probes]: ")
     assert cli("dissect", "--probes", "phantom", "--out", tmp_path / "absent" / "a.parquet").status == 2
+    done = cli("dissect", "--probes", "phantom", "--splits", "test", "--out", tmp_path / "a.parquet")
+    assert done.status == 2
+    assert done.err.endswith("has no film in split test. It has: generated.\n")
 
 
 def test_dissect_writes_one_row_a_unit_and_concept(cli: Callable[..., Done], tmp_path: Path) -> None:

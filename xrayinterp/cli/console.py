@@ -32,6 +32,19 @@ def tracked(items: Iterable[Item], total: int, doing: str) -> Iterator[Item]:
 
 
 @contextmanager
+def ticking(total: int, doing: str) -> Iterator[Callable[[], None]]:
+    """A function to be called once a step, shown as a bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(doing, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
 def download_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """A function to be told (file, bytes so far, bytes in all), shown as a bar on stderr where that is a terminal."""
     from rich.console import Console

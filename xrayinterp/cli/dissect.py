@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -30,7 +29,10 @@ Splits = Annotated[
 ]
 Permutations = Annotated[int, typer.Option(help="Reassignments of masks behind the null, at least 19.")]
 Data = Annotated[
-    Path | None, typer.Option(help=f"Data root; else the environment variable {DATA_ENV}.", show_default=False)
+    Path | None,
+    typer.Option(
+        help=f"Data root; else the environment variable {DATA_ENV}.", exists=True, file_okay=False, show_default=False
+    ),
 ]
 Use = Annotated[bool, typer.Option("--use", help="Also keep it where the page and `explain` look for atlases.")]
 
@@ -55,30 +57,31 @@ def dissect(
     """
     if not out.parent.is_dir() or out.is_dir():
         raise XrayInterpError(Code.BAD_OPTION, f"{out} cannot be written.", "Name a file in a folder that exists.")
-    if data is not None:
-        os.environ[DATA_ENV] = str(data)  # the normal films of the reference come from the same place
     from ..concepts.probes import load_probe_set
     from ..dissection.io import atlas_folder, save_atlas
     from ..dissection.network import dissect as run
+    from ..dissection.network import normal_reference
 
-    probe_set = load_probe_set(probes, limit=limit, seed=seed)
+    kept = split_list(splits) if splits else None
+    probe_set = load_probe_set(probes, root=data, splits=kept, limit=limit, seed=seed)
     atlas = run(
         open_model(model, device),
         probe_set,
         split_list(layer or ["norm5"]),
         definition=definition,
-        splits=split_list(splits) if splits else None,
+        splits=kept,
         permutations=permutations,
         seed=seed,
         progress=sys.stderr.isatty(),
+        reference=normal_reference(data),
     )
     save_atlas(atlas, out)
     _report(atlas, out)
     if use:
-        kept = atlas_folder() / f"{atlas.model}-{atlas.probe}.parquet"
-        kept.parent.mkdir(exist_ok=True)
-        shutil.copyfile(out, kept)
-        remark(f"{kept}: the page and `xrayinterp explain` use it from now on.")
+        own = atlas_folder() / f"{atlas.model}-{atlas.probe}.parquet"
+        own.parent.mkdir(exist_ok=True)
+        shutil.copyfile(out, own)
+        remark(f"{own}: the page and `xrayinterp explain` use it from now on.")
 
 
 def _report(atlas: Atlas, out: Path) -> None:

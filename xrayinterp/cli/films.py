@@ -51,10 +51,10 @@ def predict(
     """
     from ..batch import predict_films, write_csv
 
-    names = _gathered(files, exclude=csv)
+    part = csv.with_name(f"{csv.name}.part")
+    names = _gathered(files, exclude=(csv, part))
     chest_model = open_model(model, device)
     rows = predict_films(names, chest_model, view=view_of(view), fit=fit_of(fit))
-    part = csv.with_name(f"{csv.name}.part")
     try:
         csv.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
@@ -81,6 +81,9 @@ def explain(
         typer.Option("--methods", help="Saliency methods, by commas or repeated.  \\[default: gradcam_signed]"),
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF report a film.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Also the trust strip of every map, into NAME.json (about a second a map).")
+    ] = False,
     view: StatedView = None,
     fit: StatedFit = FitOption.CROP,
     device: Device = "cpu",
@@ -95,7 +98,7 @@ def explain(
     from ..dissection.io import atlases_for
     from ..explanation import explain as explain_film
 
-    names = _gathered(files, exclude=out)
+    names = _gathered(files, exclude=(out,))
     chosen = _known_methods(split_list(methods or DEFAULT_METHODS))
     chest_model = open_model(model, device)
     if finding is not None:
@@ -112,6 +115,7 @@ def explain(
         fit=fit_of(fit),
         seed=seed,
         atlases=atlases_for(chest_model),
+        trust=trust,
     )
     films = (open_film(name, view=view_of(view)) for name in names)
     done = [_explained(film, make, out, pdf=pdf) for film in tracked(films, len(names), "Explaining")]
@@ -144,10 +148,10 @@ def _explained(film: Film, make: Callable[[Radiograph], Explanation], out: Path,
     return True
 
 
-def _gathered(files: Sequence[str], *, exclude: Path) -> tuple[str, ...]:
+def _gathered(files: Sequence[str], *, exclude: Sequence[Path]) -> tuple[str, ...]:
     from ..batch import gather
 
-    names = gather(files, exclude=[exclude])
+    names = gather(files, exclude=exclude)
     if not names:
         raise XrayInterpError(
             Code.BAD_OPTION, f"There are no files in {', '.join(files)}.", "Name films or folders of films."

@@ -21,11 +21,11 @@ _ABSENT = "-"
 
 @app.command("list")
 def list_models() -> None:
-    """List every model: name, where its weights are, number of outputs, mean AUROC measured here, title."""
+    """List every model: name, where its weights are, number of outputs, what was measured of it here, title."""
     from ..models.registry import describe, model_names
 
     entries = [describe(name) for name in model_names()]
-    table(("NAME", "WEIGHTS", "OUTPUTS", "MEAN AUROC", "TITLE"), (_line(entry) for entry in entries))
+    table(("NAME", "WEIGHTS", "OUTPUTS", "MEASURED HERE", "TITLE"), (_line(entry) for entry in entries))
 
 
 @app.command()
@@ -37,10 +37,13 @@ def show(name: Name) -> None:
     for title, text in _card_lines(entry):
         typer.echo(f"{title:<10}{text}")
     typer.echo()
-    table(
-        ("FINDING", "AUROC (95 % INTERVAL)", "PATIENTS", "SENSITIVITY", "SPECIFICITY", "ASSESSED"),
-        (_finding_line(entry, finding) for finding in entry.findings),
-    )
+    if entry.task == "findings":
+        table(
+            ("FINDING", "AUROC (95 % INTERVAL)", "PATIENTS", "SENSITIVITY", "SPECIFICITY", "ASSESSED"),
+            (_finding_line(entry, finding) for finding in entry.findings),
+        )
+    else:
+        typer.echo(f"Outputs: {', '.join(entry.findings)}")
 
 
 @app.command()
@@ -68,24 +71,29 @@ def import_file(
 
 
 def _line(entry: ModelEntry) -> tuple[str, ...]:
-    measured = [m.auroc.value for m in entry.metrics.values() if m.auroc is not None]
     where = "here" if entry.available else "not in this installation" if entry.url is None else "to fetch"
     return (
         f"{entry.name} (default)" if entry.default else entry.name,
         where,
         str(len(entry.findings)) if entry.findings else _ABSENT,
-        f"{sum(measured) / len(measured):.3f}" if measured else "not measured here",
+        "{}: {}".format(*entry.card.figures[0]) if entry.card.figures else "nothing",
         entry.card.title + (" (research only)" if entry.card.research_only else ""),
     )
 
 
 def _card_lines(entry: ModelEntry) -> Iterator[tuple[str, str]]:
+    from ..report.words import RESEARCH_ONLY
+
     card = entry.card
     yield "Model", f"{entry.name}: {card.title}"
     yield "About", card.summary
     yield "Data", card.data
-    yield "Licence", card.licence + (" Research only, non-commercial." if card.research_only else "")
+    yield "Licence", card.licence
+    if card.research_only:
+        yield "Use", f"{RESEARCH_ONLY}."
     yield "Tested on", card.tested_on or "not measured here"
+    for words, figure in card.figures:
+        yield "Measured", f"{words}: {figure}"
     for limit in card.limits:
         yield "Limit", limit
     yield "Weights", f"{entry.weights}{'' if entry.available else ' (not there)'}"
