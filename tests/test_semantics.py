@@ -18,7 +18,7 @@ from xrayinterp.attribution import Forward
 from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.models.chest_model import ChestModel
 from xrayinterp.operators.taps import feature_maps
-from xrayinterp.semantics import SemanticAttribution, UnitShare, concept_regions, split
+from xrayinterp.semantics import SemanticAttribution, UnitShare, change, concept_regions, split
 
 MODEL = tiny_model()
 UNITS = MODEL.layers["norm5"].units
@@ -225,3 +225,41 @@ def test_rows_of_other_layers_are_passed_over() -> None:
     s = split(MODEL, *run(MODEL), "Mass", [other])
     assert s.concepts == ()
     assert s.advice is not None
+
+
+@given(st.integers(0, 2**16), st.sampled_from(FINDINGS))
+@settings(max_examples=15, deadline=None)
+def test_a_change_between_two_films_is_the_sum_of_its_concepts(seed: int, finding: str) -> None:
+    model = tiny_model(module=frozen(random_densenet(seed)))
+    before, after = (split(model, *run(model, film), finding, [KNOWN]) for film in (seed, seed + 1))
+    found = change(before, after)
+    parts = sum(part.change for part in found.concepts) + found.unlabelled
+    assert parts == pytest.approx(after.logit - before.logit, rel=1e-12, abs=1e-12)
+    assert found.total == after.logit - before.logit
+    for part in found.concepts:
+        assert sum(value for _, value in part.units) == pytest.approx(part.change, rel=1e-12, abs=1e-12)
+        sizes = [abs(value) for _, value in part.units]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_film_does_not_change_against_itself_and_back_is_minus_there() -> None:
+    first, second = (split(MODEL, *run(MODEL, seed), "Effusion", [KNOWN]) for seed in (1, 2))
+    assert change(first, first).total == 0
+    there, back = change(first, second), change(second, first)
+    assert {p.concept: p.change for p in there.concepts} == {p.concept: -p.change for p in back.concepts}
+
+
+def test_splits_of_different_findings_or_atlases_have_no_change() -> None:
+    maps, logits = run(MODEL)
+    effusion = split(MODEL, maps, logits, "Effusion", [KNOWN])
+    for other in (split(MODEL, maps, logits, "Mass", [KNOWN]), split(MODEL, maps, logits, "Effusion", [])):
+        with pytest.raises(XrayInterpError) as caught:
+            change(effusion, other)
+        assert caught.value.code is Code.BAD_OPTION
+
+
+def test_a_split_that_was_tampered_with_is_noticed_in_the_change() -> None:
+    first, second = (split(MODEL, *run(MODEL, seed), "Effusion", [KNOWN]) for seed in (1, 2))
+    with pytest.raises(XrayInterpError) as caught:
+        change(first, replace(second, logit=second.logit + 1))
+    assert caught.value.code is Code.INTERNAL

@@ -18,6 +18,8 @@ from .attribution.registry import method_named
 from .dissection.atlas import Atlas
 from .dissection.io import atlases_for
 from .errors import Code, Warned, XrayInterpError
+from .evaluation.lamps import MapTrust, lamps_named
+from .evaluation.trust import map_trust
 from .imaging.geometry import Fit
 from .imaging.radiograph import Radiograph
 from .models.chest_model import Card, ChestModel
@@ -33,6 +35,7 @@ __all__ = [
     "Trace",
     "explain",
     "predict",
+    "saliency",
     "trace",
 ]
 
@@ -54,6 +57,7 @@ class Explanation:
     `regions` maps a concept to float32 (8h, 8w) over the model's square: the signed contributions of its units where
     they fire (above their thresholds), 0 elsewhere. `model_view` is the input the model saw, float32 (S, S) in [0, 1].
     `reader` holds what a reader typed in (reference, comment, side). `provenance` holds versions, hashes, recipe, seed.
+    `trust` holds the trust strip of each map, empty where it was not asked for.
     """
 
     radiograph: Radiograph
@@ -72,6 +76,7 @@ class Explanation:
     warnings: tuple[Warned, ...]
     provenance: Mapping[str, Any]
     reader: Mapping[str, str]
+    trust: tuple[MapTrust, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +144,7 @@ def explain(
     reader: Mapping[str, str] | None = None,
     trace: Trace | None = None,
     atlases: Sequence[Atlas] | None = None,
+    trust: Sequence[str] | bool = False,
 ) -> Explanation:
     """Predict one film and explain one finding: its maps, and its logit split exactly over concepts.
 
@@ -153,6 +159,8 @@ def explain(
         reader: what a reader typed in: reference, comment, side.
         trace: what `trace` made of the same film, model and fit: a further finding does not run the model again.
         atlases: what is known of the model's units; None takes those shipped or made for it.
+        trust: measure the trust strip of every map: True for all lamps, or names in `evaluation.lamps.LAMPS`. Costs
+            about 60 forwards a map of a single-pass method.
 
     Raises:
         XrayInterpError: `unknown-model`, `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`; `internal`
@@ -160,12 +168,14 @@ def explain(
     """
     chosen = _resolved(model)
     settings = _settings(methods, options or {})
+    lamps = [lamp.name for lamp in lamps_named(None if trust is True else trust or ())]
     if finding is not None:
         chosen.index(finding)  # a misspelt finding is refused before the model runs
     run = Trace.of(radiograph, chosen, fit) if trace is None else _matching(trace, radiograph, chosen, fit)
     known = run.atlases if atlases is None else tuple(atlases)
     predicted = predictions(chosen, run.logits)
     target = default_finding(chosen, predicted) if finding is None else finding
+    semantic = split(chosen, run.maps, run.logits, target, known)
     return Explanation(
         radiograph=radiograph,
         fit=fit,
@@ -176,14 +186,31 @@ def explain(
         finding=target,
         predictions=predicted,
         severity=severity(chosen, predicted),
-        semantic=split(chosen, run.maps, run.logits, target, known),
-        maps=tuple(_saliency(run, target, method, values) for method, values in settings.items()),
+        semantic=semantic,
+        maps=tuple(saliency(run, target, method, values) for method, values in settings.items()),
         regions=concept_regions(chosen, run.maps, target, known),
         model_view=((run.forward.x[0, 0] / chosen.scale + 1) / 2).clamp(0, 1).cpu().numpy(),
         warnings=(*radiograph.warnings, *_warnings(radiograph, chosen)),
         provenance=_provenance(run, known, settings, seed),
         reader=dict(reader or {}),
+        trust=tuple(
+            map_trust(run, target, method, values, seed=seed, lamps=lamps, semantic=semantic)
+            for method, values in settings.items()
+            if lamps
+        ),
     )
+
+
+def saliency(run: Trace, finding: str, method: str, options: Mapping[str, Any] | None = None) -> SaliencyMap:
+    """One method's map for a finding on a traced film, at the grid where the method computes it.
+
+    Raises:
+        XrayInterpError: `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`.
+    """
+    chosen = method_named(method)
+    settings = chosen.settings(options or {})
+    values = native_map(run.forward, run.model.index(finding), method, **settings)
+    return SaliencyMap(method, values[0, 0].float().cpu().numpy(), chosen.signed, settings)
 
 
 def _resolved(model: ChestModel | str) -> ChestModel:
@@ -210,11 +237,6 @@ def _matching(trace: Trace, radiograph: Radiograph, model: ChestModel, fit: Fit)
             "Make one with `trace(radiograph, model, fit)`.",
         )
     return trace
-
-
-def _saliency(run: Trace, finding: str, method: str, settings: Mapping[str, Any]) -> SaliencyMap:
-    values = native_map(run.forward, run.model.index(finding), method, **settings)
-    return SaliencyMap(method, values[0, 0].float().cpu().numpy(), method_named(method).signed, dict(settings))
 
 
 def _warnings(radiograph: Radiograph, model: ChestModel) -> list[Warned]:

@@ -94,6 +94,38 @@ class SemanticAttribution:
     advice: str | None
 
 
+@dataclass(frozen=True)
+class ConceptChange:
+    """What the units of one concept did to a logit between two films, and the part of it from where they fire."""
+
+    concept: str
+    change: float
+    above: float
+    units: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """logit after - logit before = sum of concept changes + unlabelled, to 1e-4 relative (asserted when made).
+
+    The bias is the same on both films and cancels, as does any reference. `concepts` and the units of each, as
+    (unit, change), are sorted by |change|. `residual` is the relative error found.
+    """
+
+    finding: str
+    before: float
+    after: float
+    concepts: tuple[ConceptChange, ...]
+    unlabelled: float
+    unlabelled_above: float
+    residual: float
+
+    @property
+    def total(self) -> float:
+        """The change of the logit."""
+        return self.after - self.before
+
+
 def split(
     model: ChestModel, maps: Tensor, logits: Tensor, finding: str, atlases: Sequence[Atlas]
 ) -> SemanticAttribution:
@@ -115,7 +147,7 @@ def split(
     by_concept: dict[str | None, list[UnitShare]] = {None: []}
     for share in ledger.shares():
         by_concept.setdefault(share.concept, []).append(share)
-    rest = sorted(by_concept[None], key=_size, reverse=True)
+    rest = sorted(by_concept[None], key=strength, reverse=True)
     concepts = [_concept(name, shares) for name, shares in by_concept.items() if name is not None]
     unlabelled = sum(share.contribution for share in rest)
     reference_logit = contrast = None
@@ -129,7 +161,7 @@ def split(
         bias=ledger.bias,
         unlabelled=unlabelled,
         unlabelled_above=sum(share.above for share in rest),
-        concepts=tuple(sorted(concepts, key=_size, reverse=True)),
+        concepts=tuple(sorted(concepts, key=strength, reverse=True)),
         rest=tuple(rest[:REST]),
         reference_logit=reference_logit,
         reference_described=labels.reference.described if labels.reference else None,
@@ -163,6 +195,53 @@ def concept_regions(
     cells = np.where(fires, fine, 0.0) * (weight[units] / (size[0] * size[1]))[:, None, None]
     concepts = np.array([labels.rows[unit].concept for unit in units.tolist()])
     return {name: cells[concepts == name].sum(0).astype(np.float32) for name in sorted(set(concepts.tolist()))}
+
+
+def change(before: SemanticAttribution, after: SemanticAttribution) -> Change:
+    """The change of one logit between two films of one model, split exactly over concepts.
+
+    Raises:
+        XrayInterpError: `bad-option` where the two are not splits of one finding over the same units; `internal` where
+            the parts miss the change by more than `TOLERANCE`.
+    """
+    pairs = _paired(before, after)
+    concepts = sorted((_concept_change(*pair) for pair in pairs), key=lambda part: abs(part.change), reverse=True)
+    unlabelled = after.unlabelled - before.unlabelled
+    scale = max(1.0, abs(before.logit), abs(after.logit))
+    return Change(
+        finding=after.finding,
+        before=before.logit,
+        after=after.logit,
+        concepts=tuple(concepts),
+        unlabelled=unlabelled,
+        unlabelled_above=after.unlabelled_above - before.unlabelled_above,
+        residual=_checked(after.logit - before.logit, [part.change for part in concepts], unlabelled, scale),
+    )
+
+
+def _paired(before: SemanticAttribution, after: SemanticAttribution) -> list[tuple[ConceptShare, ConceptShare]]:
+    """Shares of the same concept in both, after checking that the two splits can be subtracted."""
+    firsts, seconds = ({share.concept: share for share in side.concepts} for side in (before, after))
+    units = [{name: {u.unit for u in share.units} for name, share in side.items()} for side in (firsts, seconds)]
+    same = (before.finding, before.layer, before.bias) == (after.finding, after.layer, after.bias)
+    if not same or units[0] != units[1]:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"The splits of {before.finding!r} and {after.finding!r} are not of one output over the same units.",
+            "Split the same finding on both films, with one model and the same atlases.",
+        )
+    return [(firsts[name], seconds[name]) for name in firsts]
+
+
+def _concept_change(before: ConceptShare, after: ConceptShare) -> ConceptChange:
+    firsts = {unit.unit: unit.contribution for unit in before.units}
+    units = ((unit.unit, unit.contribution - firsts[unit.unit]) for unit in after.units)
+    return ConceptChange(
+        concept=after.concept,
+        change=after.contribution - before.contribution,
+        above=after.above - before.above,
+        units=tuple(sorted(units, key=lambda unit: abs(unit[1]), reverse=True)),
+    )
 
 
 @dataclass(frozen=True)
@@ -225,16 +304,17 @@ def _concept(name: str, shares: Sequence[UnitShare]) -> ConceptShare:
         contribution=sum(share.contribution for share in shares),
         above=sum(share.above for share in shares),
         contrast=sum(contrasts) if contrasts else None,
-        units=tuple(sorted(shares, key=_size, reverse=True)),
+        units=tuple(sorted(shares, key=strength, reverse=True)),
     )
 
 
-def _size(share: UnitShare | ConceptShare) -> float:
+def strength(share: UnitShare | ConceptShare) -> float:
+    """What shares are ranked by: |contrast|, or |contribution| without a reference."""
     return abs(share.contribution if share.contrast is None else share.contrast)
 
 
-def _checked(logit: float, parts: Sequence[float], rest: float) -> float:
-    residual = abs(sum(parts) + rest - logit) / max(1.0, abs(logit))
+def _checked(logit: float, parts: Sequence[float], rest: float, scale: float = 1.0) -> float:
+    residual = abs(sum(parts) + rest - logit) / max(scale, abs(logit))
     if not residual <= TOLERANCE:  # so that a NaN is caught as well
         raise XrayInterpError(
             Code.INTERNAL,

@@ -12,27 +12,6 @@ GREY = np.full((60, 40), 128, np.uint8)
 SQUARE = frame(60, 40)  # rows 10 to 50, all columns
 
 
-def test_cells_are_drawn_as_they_are_and_nothing_outside_the_crop() -> None:
-    values = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
-    full = pictures.on_film(values, SQUARE)
-    assert np.isnan(full[:10]).all()
-    assert np.isnan(full[50:]).all()
-    assert (full[10:30, :20] == 1).all()
-    assert (full[30:50, 20:] == 4).all()
-
-
-def test_smooth_keeps_half_pixel_centres() -> None:
-    values = np.array([[0.0, 1.0]] * 2, np.float32)
-    full = pictures.on_film(values, Frame(0, 0, 4, 4, 4), smooth=True)
-    assert full[0].tolist() == [0.0, 0.25, 0.75, 1.0]
-
-
-def test_padding_beyond_the_film_is_cut_off() -> None:
-    full = pictures.on_film(np.ones((3, 3), np.float32), frame(60, 40, "pad"))
-    assert full.shape == (60, 40)
-    assert np.isfinite(full).all()
-
-
 def test_limit_is_robust_but_never_zero_for_a_lit_map() -> None:
     values = np.ones((100, 100), np.float32)
     values[0, 0] = 1000

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.fake_explanation import fake_explanation, fake_predictions, fake_radiograph
+from helpers.fake_explanation import fake_predictions, fake_radiograph
 
 from xrayinterp.explanation import SaliencyMap
 from xrayinterp.report import words
@@ -55,6 +55,7 @@ def test_sides_come_from_the_reader_then_the_header_then_nobody() -> None:
 def test_views_say_who_said_so() -> None:
     assert words.view(fake_radiograph(view="PA").with_view("AP")).endswith("as confirmed by the reader")
     assert "nobody" in words.view(fake_radiograph(view="unknown"))
+    assert words.view(fake_radiograph(view="PA").with_view("unknown")).startswith("not known to the reader")
 
 
 def test_verdicts_never_flag_what_is_not_assessed() -> None:
@@ -69,13 +70,6 @@ def test_verdicts_never_flag_what_is_not_assessed() -> None:
             assert said == ("above" if prediction.positive else "below")
     bare = replace(fake_predictions(0.84)[0], operating_point=None, positive=None)
     assert words.verdict(bare) == "no operating point"
-
-
-def test_an_ap_film_is_cautioned_once() -> None:
-    explanation = fake_explanation()
-    assert words.cautions(explanation) == ("AP film: heart size is overestimated.",)
-    said = replace(explanation.warnings[0], message="AP film: heart size overestimated.")
-    assert words.cautions(replace(explanation, warnings=(said,))) == ()
 
 
 def test_a_map_is_described_for_those_who_cannot_see_it() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..explanation import Prediction
-from ..semantics import SemanticAttribution
+from ..semantics import Change, SemanticAttribution
+from .words import readable
 
 Kind = Literal["concept", "unlabelled", "bias"]
 
@@ -65,6 +66,18 @@ def share_bars(semantic: SemanticAttribution, *, from_zero: bool = False) -> tup
     if from_zero:
         rows.append(_bar("", "bias", semantic.bias, semantic.bias, None, 0))
     return tuple(rows)
+
+
+def change_bars(change: Change) -> tuple[ShareBar, ...]:
+    """Rows of the concept chart for a change between two films: concepts in the order given, then the unlabelled."""
+    rows = [_bar(c.concept, "concept", c.change, c.above, None, len(c.units)) for c in change.concepts]
+    return (*rows, _bar("", "unlabelled", change.unlabelled, change.unlabelled_above, None, 0))
+
+
+def share_label(bar: ShareBar) -> str:
+    """What a row of the concept chart is called."""
+    named = {"unlabelled": "No concept", "bias": "Bias"}
+    return named.get(bar.kind) or f"{readable(bar.label)}-like"
 
 
 def reach(bars: Iterable[ShareBar]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..explanation import Explanation, Prediction
-from . import colours, content_findings, content_semantic, words
+from . import colours, content_findings, content_semantic, content_trust, words
 
 GENERAL_LIMITS = (
     "A map shows which parts of the film the score was made of. "
@@ -19,7 +19,7 @@ GENERAL_LIMITS = (
 
 def content(explanation: Explanation) -> dict[str, Any]:
     """The report's text and figures as JSON-ready data; pictures are added by `pdf`."""
-    severity = explanation.task == "severity"
+    severity = explanation.severity is not None
     return {
         "title": words.readable(explanation.finding),
         "heading": f"What the model says of {words.readable(explanation.finding).lower()}",
@@ -29,12 +29,16 @@ def content(explanation: Explanation) -> dict[str, Any]:
         "summary": _summary(explanation),
         "facts": _facts(explanation),
         "reader": _reader(explanation.reader),
-        "warnings": [*words.cautions(explanation), *(warning.message for warning in explanation.warnings)],
-        "severity": content_findings.severity(explanation) if severity else None,
+        "warnings": [
+            *(warning.message for warning in explanation.warnings),
+            *content_trust.cautions(explanation),
+        ],
+        "severity": content_findings.severity(explanation),
         "findings": None if severity else content_findings.findings(explanation),
         "glance": [] if severity else content_findings.at_a_glance(explanation.predictions),
         "shares": content_semantic.shares(explanation.semantic),
         "units": content_semantic.units(explanation.semantic),
+        "trust": content_trust.trust(explanation),
         "card": _card(explanation),
         "limits": [*explanation.card.limits, *_grid_limit(explanation), *GENERAL_LIMITS],
         "provenance": _provenance(explanation),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..semantics import SemanticAttribution, UnitShare
+from ..semantics import SemanticAttribution, strength
 from . import charts, words
 
 TOP_UNITS = 10
@@ -26,13 +26,8 @@ def shares(semantic: SemanticAttribution) -> dict[str, Any]:
 
 
 def _share(bar: charts.ShareBar, reach: float) -> dict[str, Any]:
-    label = {
-        "concept": f"{words.readable(bar.label)}-like",
-        "unlabelled": "No concept",
-        "bias": "Bias",
-    }[bar.kind]
     return {
-        "label": label,
+        "label": charts.share_label(bar),
         "kind": bar.kind,
         "units": str(bar.units) if bar.kind == "concept" else "",
         "value": words.signed(bar.value),
@@ -69,7 +64,7 @@ def _sums(semantic: SemanticAttribution) -> list[str]:
 def units(semantic: SemanticAttribution) -> list[list[str]]:
     """The strongest units, named or not, as rows of text: what each is, where it peaks, how good its name is."""
     strongest = [unit for concept in semantic.concepts for unit in concept.units] + list(semantic.rest)
-    strongest.sort(key=_weight, reverse=True)
+    strongest.sort(key=strength, reverse=True)
     return [
         [
             str(unit.unit),
@@ -82,7 +77,3 @@ def units(semantic: SemanticAttribution) -> list[list[str]]:
         ]
         for unit in strongest[:TOP_UNITS]
     ]
-
-
-def _weight(unit: UnitShare) -> float:
-    return abs(unit.contribution if unit.contrast is None else unit.contrast)

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ..errors import Code, XrayInterpError
+from ..evaluation.lamps import LAMPS, Reading
 from ..explanation import Explanation, Prediction, SaliencyMap
 from ..semantics import ConceptShare, SemanticAttribution, UnitShare
 from .schema import SCHEMA_VERSION, Document, UnitOut
@@ -47,7 +48,7 @@ def to_document(explanation: Explanation, map_paths: Mapping[str, str | Path] | 
         "severity": _severity(explanation),
         "semantic": _semantic(explanation.semantic),
         "maps": [_map(saliency, paths.get(saliency.method)) for saliency in explanation.maps],
-        "trust": [],
+        "trust": [_trust(strip.method, reading) for strip in explanation.trust for reading in strip.readings],
         "warnings": [{"code": str(warning.code), "message": warning.message} for warning in explanation.warnings],
         "reader": dict(explanation.reader),
         "provenance": {"seed": None, "versions": {}, **_plain(explanation.provenance)},
@@ -177,6 +178,19 @@ def _map(saliency: SaliencyMap, path: str | Path | None) -> dict[str, Any]:
         "path": None if path is None else Path(path).as_posix(),
         "signed": saliency.signed,
         "options": _plain(saliency.options),
+    }
+
+
+def _trust(method: str, reading: Reading) -> dict[str, Any]:
+    return {
+        "method": method,
+        "lamp": reading.lamp,
+        "state": reading.state,
+        "value": reading.value,
+        "reference": reading.reference,
+        "direction": LAMPS[reading.lamp].direction,
+        "words": reading.words,
+        "details": _plain(reading.details),
     }
 
 

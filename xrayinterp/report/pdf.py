@@ -84,7 +84,8 @@ def _map(explanation: Explanation, saliency: SaliencyMap, folder: Path, longest:
     colours = "orange supports the finding and blue opposes it" if saliency.signed else "yellow is strongest"
     return {
         "file": _saved(folder, f"map{number}", plates.overlay_plate(explanation, saliency, longest=longest)),
-        "alt": f"The film with the map {saliency.method} for {finding} over it: {colours}. {words.strongest(saliency)}",
+        "alt": f"The film with the map {words.method(saliency.method)} for {finding} over it: {colours}. "
+        + words.strongest(saliency),
         "caption": f"{finding} · {words.method(saliency.method)} · {words.grid(saliency)}",
         "bar": _saved(folder, f"bar{number}", plates.bar_plate(saliency)) if limit else None,
         "low": low,
@@ -95,7 +96,7 @@ def _map(explanation: Explanation, saliency: SaliencyMap, folder: Path, longest:
 def _outline(explanation: Explanation, saliency: SaliencyMap, folder: Path) -> dict[str, Any]:
     return {
         "file": _saved(folder, "outline", plates.outline_plate(explanation, saliency, longest=SMALL)),
-        "alt": f"The film with the outline of the map {saliency.method} at half of its scale.",
+        "alt": f"The film with the outline of the map {words.method(saliency.method)} at half of its scale.",
         "caption": "Outline of the map at half of its scale (interpolated)",
     }
 

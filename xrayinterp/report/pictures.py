@@ -8,31 +8,16 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, ImageDraw
 from skimage.measure import find_contours
 
-from ..imaging.geometry import Frame, paste
-from ..models.prepare import as_square, resize
+from ..imaging.geometry import FloatImage, Frame
+from ..models.prepare import on_film
 from . import colours
 
-FloatImage = npt.NDArray[np.float32]
 GreyImage = npt.NDArray[np.uint8]
 ColourImage = npt.NDArray[np.uint8]
 Polyline = npt.NDArray[np.float64]
-
-
-def on_film(values: FloatImage, square: Frame, *, smooth: bool = False) -> FloatImage:
-    """A map (h, w) over the model's square drawn on the film's grid: (H, W), NaN where the model saw nothing.
-
-    `smooth` interpolates bilinearly; otherwise each cell is drawn as it is, which is all that the model resolves.
-    """
-    if smooth:
-        full = resize(as_square(torch.from_numpy(np.ascontiguousarray(values))), square.side)[0, 0].numpy()
-    else:
-        rows, columns = (((np.arange(square.side) + 0.5) * n / square.side).astype(int) for n in values.shape)
-        full = values[np.ix_(rows, columns)]
-    return paste(np.asarray(full, dtype=np.float32), square)
 
 
 def limit_of(values: FloatImage) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,6 +15,8 @@ from .fonts import REGULAR
 
 LONGEST = 1024
 """Pixels on the long side of a plate."""
+_BAR = 340
+"""Pixels across the colour bar of a map's picture."""
 
 
 def film_plate(explanation: Explanation, *, longest: int = LONGEST) -> bytes:
@@ -73,18 +76,21 @@ def map_picture(explanation: Explanation, saliency: SaliencyMap, *, smooth: bool
 
 
 def _caption(plate: Image.Image, top: int, explanation: Explanation, saliency: SaliencyMap) -> None:
-    draw, font = ImageDraw.Draw(plate), ImageFont.truetype(REGULAR, 19)
-    write: Callable[..., None] = draw.text
-    finding, method = words.readable(explanation.finding), saliency.method
-    write((16, top), f"{finding} · {method} · {words.grid(saliency)}", font=font, fill="#d5dbe1")
-    bar = pictures.colour_bar(signed=saliency.signed, width=360, height=16)
-    left = plate.width - 360 - 16
+    """Left: finding and method; model and cells; disclaimer. Right: the colour bar with its figures."""
+    write: Callable[..., None] = partial(
+        ImageDraw.Draw(plate).text, font=ImageFont.truetype(REGULAR, 18), fill="#d5dbe1"
+    )
+    licence = f" {words.RESEARCH_ONLY}." if explanation.card.research_only else ""
+    finding, method = words.readable(explanation.finding), words.method(saliency.method)
+    write((16, top), f"{finding} · {method}")
+    write((16, top + 30), f"model {explanation.model} · {words.grid(saliency)}")
+    write((16, top + 64), f"{words.DISCLAIMER}{licence}")
+    bar = pictures.colour_bar(signed=saliency.signed, width=_BAR, height=16)
+    left, right = plate.width - _BAR - 16, plate.width - 16
     plate.paste(Image.fromarray(bar), (left, top + 4))
     low, high = words.scale(saliency, pictures.limit_of(saliency.values))
-    write((left, top + 26), low, font=font, fill="#d5dbe1")
-    write((plate.width - 16, top + 26), high, font=font, fill="#d5dbe1", anchor="ra")
-    write((16, top + 60), words.DISCLAIMER, font=font, fill="#d5dbe1")
-    write((plate.width - 16, top + 60), f"model {explanation.model}", font=font, fill="#d5dbe1", anchor="ra")
+    write((left, top + 28), low)
+    write((right, top + 28), high, anchor="ra")
 
 
 def _scaled(explanation: Explanation, longest: int) -> tuple[pictures.GreyImage, Frame]:

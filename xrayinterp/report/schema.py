@@ -149,6 +149,23 @@ class MapOut(_Part):
     options: dict[str, JsonValue]
 
 
+class TrustOut(_Part):
+    """One lamp's reading of one method's map; `direction` says which values are better.
+
+    `reference` is the same measure of something known on this film. Both are null where nothing was measurable;
+    `words` say why. `details` hold the figures behind it.
+    """
+
+    method: str
+    lamp: str
+    state: Literal["good", "doubtful", "bad", "not-measurable", "by-construction"]
+    value: float | None
+    reference: float | None
+    direction: Literal["higher", "lower"]
+    words: str
+    details: dict[str, JsonValue]
+
+
 class WarningOut(_Part):
     """A reservation that stays with the result."""
 
@@ -181,7 +198,7 @@ class Document(_Part):
     severity: SeverityOut | None
     semantic: SemanticOut
     maps: list[MapOut]
-    trust: list[JsonValue]
+    trust: list[TrustOut]
     warnings: list[WarningOut]
     reader: dict[str, str]
     provenance: ProvenanceOut

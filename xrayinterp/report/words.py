@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import Code
 from ..imaging.radiograph import Radiograph
 
 if TYPE_CHECKING:  # words are wanted before torch is there
-    from ..explanation import Explanation, Prediction, SaliencyMap
+    from ..explanation import Prediction, SaliencyMap
 
 DISCLAIMER = "Research use only. Not for diagnosis."
 RESEARCH_ONLY = "Research only, non-commercial"
 NO_SIDES = "those of the image; the file does not say which is the patient's left"
 
+STRUCTURE = "Shows structure, not evidence for this finding"
+
+_FAULTS = {"class": "the finding", "weights": "the network's weights"}
+_METHODS = {
+    "gradcam": "Grad-CAM", "gradcampp": "Grad-CAM++", "hirescam": "HiResCAM", "fullgrad": "FullGrad",
+    "smoothgrad": "SmoothGrad", "deconvnet": "DeconvNet", "rectgrad": "RectGrad", "prunegrad": "PruneGrad",
+    "rise": "RISE", "guided_backprop": "Guided backprop", "guided_gradcam": "Guided Grad-CAM",
+    "ablation_cam": "Ablation-CAM", "pruned_layer_cam": "Pruned-layer CAM", "lrp_epsilon": "LRP ε",
+    "lrp_zplus": "LRP z+", "lrp_alpha2beta1": "LRP α2β1", "lrp_epsilon_plus": "LRP ε+",
+    "prunegrad_pgd": "PruneGrad, perturbed", "edges": "Edges of the film", "centre": "Centre of the film",
+    "random": "Random blobs",
+}  # fmt: skip
+_VARIANTS = {"abs": "absolute", "prr": "relevance times gate"}
+_FAMILIES = {
+    "gradient": "Gradients", "propagation": "Altered gradients", "lrp": "Relevance propagation",
+    "cam": "Class activation", "fullgrad": "Gradients of all layers", "pathway": "Critical pathways",
+    "perturbation": "Covering parts up", "baseline": "Baselines without a model",
+}  # fmt: skip
 _VIEW = {"PA": "PA (postero-anterior)", "AP": "AP (antero-posterior)", "unknown": "not known, taken as frontal"}
 _VIEW_FROM = {
     "header": "as the file says",
@@ -64,8 +81,23 @@ def grid(saliency: SaliencyMap) -> str:
 
 def method(name: str) -> str:
     """A method's name as words: "gradcam_signed" becomes "Grad-CAM, signed", "input_x_gradient" "Input × gradient"."""
-    head, *rest = name.replace("gradcam", "Grad-CAM", 1).replace("_x_", " × ").split("_")
-    return f"{head[:1].upper()}{head[1:]}{', ' if rest else ''}{' '.join(rest)}"
+    if name in _METHODS:
+        return _METHODS[name]
+    head, *rest = name.split("_")
+    if head in _METHODS:
+        return f"{_METHODS[head]}, {' '.join(_VARIANTS.get(word, word) for word in rest)}"
+    return readable(name.replace("_x_", " × "))
+
+
+def family(name: str) -> str:
+    """What a family of methods is called."""
+    return _FAMILIES.get(name, readable(name))
+
+
+def structure_only(faults: Sequence[str]) -> str:
+    """What must be said of a map by a method that was measured to ignore the class, the weights or both."""
+    ignored = " and ".join(_FAULTS[fault] for fault in faults)
+    return f"{STRUCTURE}: measured, its maps hardly change with {ignored}."
 
 
 def strongest(saliency: SaliencyMap) -> str:
@@ -98,7 +130,16 @@ def place(peak: tuple[float, float]) -> str:
 
 def view(radiograph: Radiograph) -> str:
     """The view and who said so."""
+    if radiograph.view == "unknown" and radiograph.view_from == "reader":
+        return "not known to the reader either, taken as frontal"
     return f"{_VIEW[radiograph.view]}, {_VIEW_FROM[radiograph.view_from]}"
+
+
+def short_view(radiograph: Radiograph) -> str:
+    """The view in as few words as a list has room for: "AP, confirmed"."""
+    if radiograph.view == "unknown":
+        return "view not known"
+    return radiograph.view + {"header": ", from header", "reader": ", confirmed", "missing": ""}[radiograph.view_from]
 
 
 def sides(radiograph: Radiograph, reader: Mapping[str, str]) -> str:
@@ -140,13 +181,3 @@ def why_not_assessed(prediction: Prediction) -> str:
     if metrics.patients is not None:
         parts.append(f"{metrics.patients} positive patients")
     return ", ".join(parts) or "not measured"
-
-
-def cautions(explanation: Explanation) -> tuple[str, ...]:
-    """What the view itself forbids to conclude; the explanation's own warnings come beside it."""
-    said = " ".join(warning.message for warning in explanation.warnings).lower()
-    if explanation.radiograph.view == "AP" and "heart size" not in said:
-        return ("AP film: heart size is overestimated.",)
-    if explanation.radiograph.view == "unknown" and not any(w.code is Code.VIEW_UNKNOWN for w in explanation.warnings):
-        return ("The view is not known: if the film was taken AP, heart size is overestimated.",)
-    return ()

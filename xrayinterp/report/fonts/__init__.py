@@ -4,4 +4,3 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 REGULAR = FOLDER / "Inter-Regular.otf"
-SEMIBOLD = FOLDER / "Inter-SemiBold.otf"

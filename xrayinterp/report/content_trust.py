@@ -1,0 +1,58 @@
+"""What a printed report says of how far its maps can be trusted: one row a lamp, and the line that is always there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..evaluation.lamps import LAMPS, UNDER_THE_STRIP, MapTrust, Reading
+from ..evaluation.standing import standing
+from ..explanation import Explanation
+from . import trust_words, words
+
+
+def trust(explanation: Explanation) -> dict[str, Any] | None:
+    """The strips of the explanation's maps, and what the lamps ask; None where none was measured."""
+    if not explanation.trust:
+        return None
+    return {
+        "strips": [_strip(strip) for strip in explanation.trust],
+        "under": UNDER_THE_STRIP,
+        "asked": [
+            [lamp.title, f"{lamp.question} {trust_words.cut_offs(lamp)}"]
+            for lamp in LAMPS.values()
+            if any(reading.lamp == lamp.name for strip in explanation.trust for reading in strip.readings)
+        ],
+    }
+
+
+def cautions(explanation: Explanation) -> list[str]:
+    """What must be said of maps whose method was measured to ignore the finding or the weights."""
+    fails = standing(explanation.model, explanation.model_sha256).fails
+    methods = [saliency.method for saliency in explanation.maps if saliency.method in fails]
+    return [f"{words.method(method)}. {words.structure_only(fails[method])}" for method in methods]
+
+
+def _strip(strip: MapTrust) -> dict[str, Any]:
+    reason = trust_words.common_reason(strip.readings)
+    return {
+        "method": words.method(strip.method),
+        "reason": reason,
+        "rows": [] if reason is not None else [_row(reading) for reading in strip.readings],
+    }
+
+
+def _row(reading: Reading) -> dict[str, Any]:
+    lamp = LAMPS[reading.lamp]
+    bar = None
+    if reading.value is not None:
+        good = [lamp.good, 1.0] if lamp.direction == "higher" else [0.0, lamp.good]
+        reference = None if reading.reference is None else trust_words.share(reading.reference)
+        bar = {"value": trust_words.share(reading.value), "good": good, "reference": reference}
+    return {
+        "title": lamp.title,
+        "state": reading.state,
+        "said": trust_words.state_line(reading),
+        "reference": trust_words.reference_line(reading),
+        "words": reading.words,
+        "bar": bar,
+    }
