@@ -11,6 +11,8 @@ st.logo(str(_HERE / "static" / "logo.svg"), size="large")
 st.navigation(
     [
         st.Page("xrayinterp/ui/pages/read.py", title="Read", default=True),
+        st.Page("xrayinterp/ui/pages/compare.py", title="Compare"),
+        st.Page("xrayinterp/ui/pages/pathways.py", title="Pathways"),
         st.Page("xrayinterp/ui/pages/models.py", title="Models"),
     ],
     position="top",

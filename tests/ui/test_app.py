@@ -125,6 +125,13 @@ def test_the_view_is_asked_for_confirmed_and_corrected(opened: AppTest):
     assert not at.exception
 
 
+def test_a_reader_who_cannot_tell_the_view_is_not_asked_again_but_reminded(opened: AppTest):
+    at = next(button for button in opened.button if button.label == "Not known").click().run()
+    assert "Is it PA or AP?" not in text(at)
+    assert "could not tell the view" in text(at)
+    assert not at.exception
+
+
 def test_another_finding_is_explained(opened: AppTest):
     before = picker(opened, "Finding to explain").value
     other = "Cardiomegaly" if before != "Cardiomegaly" else "Effusion"
@@ -198,7 +205,7 @@ def test_reader_words_travel_with_the_export(opened: AppTest):
     at = next(field for field in at.text_area if field.label == "Comment").set_value("blunt angle").run()
     assert at.session_state["case"].note.spoken() == {"reference": "R-7", "comment": "blunt angle"}
     assert not at.exception
-    assert [button.proto.label for button in at.get("download_button")][-2:] == ["Export PDF", "JSON"]
+    assert [button.proto.label for button in at.get("download_button")][-3:] == ["Export PDF", "JSON", "Map as PNG"]
 
 
 def test_closing_forgets_everything(opened: AppTest):
@@ -234,6 +241,7 @@ def test_models_page_lists_every_model_and_what_is_known(app: AppTest):
     for name in ("compact", "brixia", "weak", "nih", "chexpert", "all"):
         assert f">{name}<" in text(at)
     assert "0.75 (0.70–0.80)" in text(at)
+    assert "0.500 (0.400 to 0.600)" in text(at)
     assert "not reliably" in text(at)
     assert "Research use only. Not for diagnosis." in text(at)
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from helpers.dx_factory import Encoding, dx, to_bytes
 from helpers.fake_explanation import fake_radiograph
+from helpers.http_server import serve
 from pydicom.data import get_testdata_file
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 BASELINE = Path(__file__).with_name("axe_baseline.json")
 LOCAL = {"localhost", "127.0.0.1", ""}
 PATIENCE_MS = 120_000
+WEIGHTS = "nih-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt"
 FOCUSED = """() => {
   let e = document.activeElement;
   while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
@@ -47,7 +49,15 @@ def chromium_path() -> str | None:
 
 
 @pytest.fixture(scope="module")
-def server(page_home: Path) -> Iterator[str]:
+def slow_publisher() -> Iterator[str]:
+    """An address of weights that take half a minute to arrive."""
+    with serve({WEIGHTS: bytes(20_000_000)}) as publisher:
+        publisher.pause = 0.1
+        yield publisher.url
+
+
+@pytest.fixture(scope="module")
+def server(page_home: Path, slow_publisher: str) -> Iterator[str]:
     """The app on a free port, with small models."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -55,6 +65,7 @@ def server(page_home: Path) -> Iterator[str]:
     environment = os.environ | {
         "XRAYINTERP_BUILTIN": str(page_home / "builtin"),
         "XRAYINTERP_CACHE": str(page_home / "cache"),
+        "XRAYINTERP_WEIGHTS_URL": slow_publisher,
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
@@ -118,8 +129,10 @@ def drop(page: Any, name: str, data: bytes) -> None:
 
 
 def opened(page: Any) -> Any:
-    """The viewer, once a film is on screen and explained."""
+    """The viewer, once a film is on screen and explained to the last panel."""
     page.locator(".st-key-semantics").wait_for()
+    page.locator(".st-key-export-json").wait_for()
+    page.locator("canvas.film[aria-label]").wait_for()
     settled(page)
     return page.locator("canvas.film")
 
@@ -216,7 +229,7 @@ def test_every_control_is_reached_by_keyboard(page: Any, synthetic: bytes):
     drop(page, "film.dcm", synthetic)
     canvas = opened(page)
     seen: list[str] = []
-    for _ in range(70):
+    for _ in range(120):
         page.keyboard.press("Tab")
         seen.append(page.evaluate(FOCUSED))
     everything = "\n".join(seen)
@@ -241,6 +254,22 @@ def test_pictures_and_charts_have_words(page: Any, synthetic: bytes):
     assert all("Bar chart of" in html for html in words)
 
 
+def test_a_fetch_can_be_cancelled_and_keeps_what_arrived(page: Any, page_home: Path):
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("button", name="Fetch nih").click()
+    page.get_by_text("of 20.0").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel").wait_for(state="detached")
+    settled(page)
+    assert page.get_by_text("Traceback").count() == 0
+    part = page_home / "cache" / "weights" / f"{WEIGHTS}.part"
+    size = part.stat().st_size
+    assert 0 < size < 20_000_000
+    page.wait_for_timeout(500)
+    assert part.stat().st_size == size
+    shutil.rmtree(part.parent)
+
+
 def test_exports_arrive(page: Any, synthetic: bytes):
     drop(page, "secret-name.dcm", synthetic)
     opened(page)
@@ -254,11 +283,84 @@ def test_exports_arrive(page: Any, synthetic: bytes):
     assert "secret-name" not in text + pdf.value.suggested_filename + document.value.suggested_filename
 
 
-@pytest.mark.parametrize("state", ["empty", "film", "models"])
+def research_page(page: Any, name: str) -> None:
+    """Go to a page about the film, and wait for its first pictures."""
+    page.get_by_role("link", name=name.capitalize()).click()
+    page.get_by_role("heading", name=name.capitalize(), exact=True).wait_for()
+    page.locator("figure canvas.film").nth(1).wait_for()
+    settled(page)
+
+
+def test_the_strip_lights_up_and_a_click_need_not_wait_for_it(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    page.locator("ul.xi-lamps").wait_for()
+    page.get_by_role("combobox", name="Finding to explain").click()
+    page.get_by_role("option", name="Explain: Mass").click()
+    page.get_by_role("heading", name="What the Mass logit is made of").wait_for()
+    page.locator('ul.xi-lamps[aria-busy="false"]').wait_for()
+    lamps = page.locator("ul.xi-lamps > li").all_inner_texts()
+    assert len(lamps) == 5
+    words = ("Good", "Doubtful", "Poor", "Not measurable", "By construction")
+    assert all(any(word in lamp for word in words) for lamp in lamps)
+    assert page.get_by_text("These lamps judge the map, not the finding.").is_visible()
+    page.get_by_role("button", name="What the lamps mean").click()
+    page.get_by_text("Does the map change when what the model learned is destroyed?").wait_for()
+
+
+def test_maps_beside_each_other_zoom_together(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    research_page(page, "compare")
+    films = page.locator("figure canvas.film")
+    page.mouse.move(0, 0)
+    before = [picture(films.nth(n)) for n in (0, 1)]
+    page.locator(".cells").focus()
+    for _ in range(4):
+        page.keyboard.press("+")
+    zoomed = [picture(films.nth(n)) for n in (0, 1)]
+    assert all(now != then for now, then in zip(zoomed, before, strict=True))
+    page.keyboard.press("0")
+    assert [picture(films.nth(n)) for n in (0, 1)] == before
+    assert all(films.nth(n).get_attribute("aria-label") for n in range(films.count()))
+
+
+def test_a_wheel_scrolls_past_maps_that_nobody_clicked(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    research_page(page, "compare")
+    film = page.locator("figure canvas.film").first
+    film.hover()
+    before = picture(film)
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(300)
+    assert picture(film) == before
+    film.click()
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(300)
+    assert picture(film) != before
+
+
+def test_a_pathway_is_found_and_told(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    research_page(page, "pathways")
+    for heading in ("What the path keeps", "Concepts on the path", "Do finders find the same path?"):
+        page.get_by_role("heading", name=heading).wait_for()
+    charts = page.locator(".stPlotlyChart").evaluate_all("all => all.map(e => e.outerHTML)")
+    assert len(charts) >= 2
+    assert all("chart of" in html or "Matrix of" in html for html in charts)
+
+
+@pytest.mark.parametrize("state", ["empty", "film", "models", "compare", "pathways"])
 def test_no_new_accessibility_violations(page: Any, synthetic: bytes, state: str):
     if state == "film":
         drop(page, "film.dcm", synthetic)
         opened(page)
+    if state in ("compare", "pathways"):
+        drop(page, "film.dcm", synthetic)
+        opened(page)
+        research_page(page, state)
     if state == "models":
         page.get_by_role("link", name="Models").click()
         page.get_by_role("heading", name="Models", exact=True).wait_for()

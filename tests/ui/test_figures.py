@@ -9,7 +9,7 @@ import pytest
 from helpers.fake_explanation import fake_explanation, fake_severity_explanation
 
 from xrayinterp.explanation import Severity
-from xrayinterp.report.charts import reach, share_bars
+from xrayinterp.report.charts import reach, share_bars, share_label
 from xrayinterp.report.colours import OPPOSES, SUPPORTS
 from xrayinterp.ui.figures import (
     BAND,
@@ -17,7 +17,6 @@ from xrayinterp.ui.figures import (
     TRACK,
     findings_figure,
     severity_figure,
-    share_label,
     shares_figure,
     total_figure,
 )

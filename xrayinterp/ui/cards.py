@@ -25,8 +25,11 @@ def model_card(entry: ModelEntry) -> None:
         page.facts(_facts(entry))
         if not entry.available:
             _absent(entry)
-        with st.expander("Measured, finding by finding"):
-            _metrics(entry)
+        if card.figures:
+            page.table(("Figure", "With 95 % interval"), card.figures, f"What was measured of {entry.name} as a whole")
+        if entry.task == "findings":
+            with st.expander("Measured, finding by finding"):
+                _metrics(entry)
         with st.expander("Limits"):
             page.bullets(card.limits or ("None are stated.",))
 
@@ -61,19 +64,27 @@ def _absent(entry: ModelEntry) -> None:
         page.line("The weights are not in this installation. `make embedded` trains them anew.", "caution")
         return
     if st.button(f"Fetch {entry.name}", key=f"fetch-{entry.name}", help=entry.url):
-        bar = st.progress(0.0, f"Fetching {entry.name}")
+        _fetch(entry.name)
 
-        def show(file: str, done: int, total: int | None) -> None:
-            share = min(done / total, 1.0) if total else 0.0
-            bar.progress(share, f"{file}: {done / 1e6:.1f} MB{f' of {total / 1e6:.1f}' if total else ''}")
 
-        try:
-            services.fetch(entry.name, show)
-        except XrayInterpError as error:
-            bar.empty()
-            page.problem(error)
-        else:
-            st.rerun()
+def _fetch(name: str) -> None:
+    """Fetch with progress. A click on Cancel, as on anything else, ends this run of the page and the fetch with it."""
+    place = st.empty()
+    with place.container():
+        bar = st.progress(0.0, f"Fetching {name}")
+        st.button("Cancel", key=f"cancel-{name}", help="What has arrived is kept: the next fetch goes on from there.")
+
+    def show(file: str, done: int, total: int | None) -> None:
+        share = min(done / total, 1.0) if total else 0.0
+        bar.progress(share, f"{file}: {done / 1e6:.1f} MB{f' of {total / 1e6:.1f}' if total else ''}")
+
+    try:
+        services.fetch(name, show)
+    except XrayInterpError as error:
+        place.empty()
+        page.problem(error)
+    else:
+        st.rerun()
 
 
 def _metrics(entry: ModelEntry) -> None:

@@ -1,14 +1,20 @@
-"""What leaves the page: the PDF, the JSON document, and the reader's own words in both."""
+"""What leaves the page: the PDF, the JSON document, the map as a picture, and the reader's own words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
 
+from ..evaluation.lamps import MapTrust, Reading
 from ..explanation import Explanation
 from ..report.document import to_document
 from ..report.pdf import render_pdf
+from ..report.plates import map_picture
+from . import beside
+from .beside import asked_of
+from .measuring import Measurement
 from .state import Case
 
 REFERENCE, COMMENT = 80, 600
@@ -16,15 +22,20 @@ REFERENCE, COMMENT = 80, 600
 
 
 def export_panel(case: Case, explanation: Explanation) -> None:
-    """Reference, comment and the two downloads; both are made when asked for and hold no file name."""
+    """Reference, comment and the downloads, which are made when asked for and hold no file name."""
     with st.container(border=True, key="export"):
         _words(case)
-        spoken = replace(explanation, reader=case.note.spoken())
+        said, strips = case.note.spoken(), _strips(explanation)
+
+        def spoken() -> Explanation:
+            """With what the page has measured by the moment of the click."""
+            return replace(explanation, reader=said, trust=measured(strips))
+
         stem = f"xrayinterp-{explanation.radiograph.sha256[:8]}-{explanation.model}-{explanation.finding}".lower()
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
                 "Export PDF",
-                lambda: render_pdf(spoken),
+                lambda: render_pdf(spoken()),
                 f"{stem}.pdf",
                 "application/pdf",
                 type="primary",
@@ -33,12 +44,32 @@ def export_panel(case: Case, explanation: Explanation) -> None:
             )
             st.download_button(
                 "JSON",
-                lambda: to_document(spoken).to_json(),
+                lambda: to_document(spoken()).to_json(),
                 f"{stem}.json",
                 "application/json",
                 on_click="ignore",
                 key="export-json",
             )
+            if explanation.maps:
+                st.download_button(
+                    "Map as PNG",
+                    lambda: map_picture(explanation, explanation.maps[0]),
+                    f"{stem}.png",
+                    "image/png",
+                    on_click="ignore",
+                    key="export-map",
+                )
+
+
+def measured(strips: Mapping[str, Measurement[Reading]]) -> tuple[MapTrust, ...]:
+    """Those strips, by method, that have been measured to the end."""
+    return tuple(MapTrust(method, work.results) for method, work in strips.items() if work.state == "done")
+
+
+def _strips(explanation: Explanation) -> dict[str, Measurement[Reading]]:
+    """The trust strip of each of the explanation's maps, measured or not."""
+    asked = asked_of(explanation)
+    return {saliency.method: beside.trusted(asked, saliency.method) for saliency in explanation.maps}
 
 
 def _words(case: Case) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..explanation import Severity
-from ..report.charts import ShareBar
+from ..report.charts import ShareBar, share_label
 from ..report.colours import OPPOSES, SUPPORTS, cividis
 from ..report.words import plain, readable, signed
 from .rows import FindingRow
@@ -94,10 +94,22 @@ def shares_figure(bars: Sequence[ShareBar], selected: str | None, reach: float) 
     return _laid_out(figure, len(bars), [{**zero, "line": {"color": QUIET, "width": 1}}, *ticks])
 
 
-def share_label(bar: ShareBar) -> str:
-    """The name of a row of the concept chart."""
-    named = {"unlabelled": "No concept", "bias": "Bias"}
-    return named.get(bar.kind) or f"{readable(bar.label)}-like"
+def changes_figure(changes: Sequence[tuple[str, float]], selected: str) -> go.Figure:
+    """A bar a finding: how its logit changed, orange to the right where it rose, blue to the left where it fell.
+
+    `customdata` of the first trace holds the finding.
+    """
+    hover = [f"<b>{escape(readable(name))}</b><br>{signed(value, 3)}" for name, value in changes]
+    figure = go.Figure(_lines([name for name, _ in changes], selected, hover))
+    most = max((abs(value) for _, value in changes), default=0.0) or 1.0
+    at = _Scale(0.39, 0.86, -1.04 * most, 1.04 * most)
+    colours = [SUPPORTS if value >= 0 else OPPOSES for _, value in changes]
+    figure.add_trace(_bars([(y, at(0.0), at(value)) for y, (_, value) in enumerate(changes)], colours))
+    for y, (name, value) in enumerate(changes):
+        figure.add_annotation(_label(y, escape(readable(name)), TEXT))
+        figure.add_annotation(_value(y, signed(value), TEXT))
+    zero = {"type": "line", "x0": at(0.0), "x1": at(0.0), "y0": -0.5, "y1": len(changes) - 0.5}
+    return _laid_out(figure, len(changes), [{**zero, "line": {"color": QUIET, "width": 1}}])
 
 
 def severity_figure(severity: Severity) -> go.Figure:

@@ -14,6 +14,7 @@ from skimage.measure import approximate_polygon
 from ..explanation import SaliencyMap
 from ..imaging.geometry import Frame
 from ..imaging.radiograph import Radiograph
+from ..models.prepare import on_film
 from ..report import colours, pictures
 from ..report.words import grid, method, readable, scale, strongest
 
@@ -80,7 +81,7 @@ def viewer_message(
 
 def outlines(values: FloatImage, square: Frame, level: float) -> list[Line]:
     """Outlines of a map (h, w) on the film, (x, y), around what lies above `level`, or below a negative one."""
-    found = pictures.contours(pictures.on_film(values, square, smooth=True), level)
+    found = pictures.contours(on_film(values, square, smooth=True), level)
     # positions count from the film's corner, contours from its first pixel's centre
     lines = (approximate_polygon(line + 0.5, 0.5) for line in found)  # type: ignore[no-untyped-call]
     return [[(round(float(x), 1), round(float(y), 1)) for y, x in line] for line in lines]

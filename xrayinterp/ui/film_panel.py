@@ -8,16 +8,27 @@ from ..errors import Code
 from ..explanation import Explanation
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
-from ..report.words import cautions
 from ..report.words import method as method_words
-from . import page, services
+from . import beside, page, services
 from .film import marks_of, viewer_message
+from .measuring import Measurement
+from .methods_panel import method_chooser, method_of, research_maps, standing_caution
 from .state import Case
+from .trust_panel import trust_panel
 from .viewer_component import film_viewer
+from .watching import stop_button, watched
 
 
-def film_panel(case: Case, radiograph: Radiograph, explanation: Explanation | None) -> None:
-    """The viewer, and below it the map's method, the model's own view of the film, and cautions."""
+def film_panel(
+    case: Case,
+    radiograph: Radiograph,
+    explanation: Explanation | None,
+    coming: Measurement[Explanation] | None = None,
+) -> None:
+    """The viewer, and below it the map's method, the model's own view of the film, and cautions.
+
+    `coming` is the work on a map that takes long and is not there yet; the film is shown without one meanwhile.
+    """
     square = frame(*radiograph.shape, case.fit)
     region = None
     if explanation is not None and case.concept is not None and case.concept in explanation.regions:
@@ -25,27 +36,46 @@ def film_panel(case: Case, radiograph: Radiograph, explanation: Explanation | No
     message = viewer_message(
         radiograph,
         square,
-        saliency=explanation.maps[0] if explanation else None,
+        saliency=explanation.maps[0] if explanation and explanation.maps else None,
         finding=explanation.finding if explanation else None,
         region=region,
         marks=marks_of(case.note.side, radiograph.source.orientation),
     )
     with st.container(key="film"):
         film_viewer(message, key="viewer")
+        if coming is not None:
+            _coming(case, coming)
         if explanation is not None:
             _methods(case, explanation)
-        _cautions(radiograph, explanation)
+        _cautions(case, radiograph, explanation)
+
+
+def _coming(case: Case, work: Measurement[Explanation]) -> None:
+    """A map in the making; a click on anything else ends it."""
+    method = method_of(case)
+    if not work.declined and work.state != "failed":
+        beside.begin(work)
+
+    def draw() -> None:
+        with st.container(horizontal=True, vertical_alignment="center", key="coming"):
+            if work.state == "running":
+                about = f"about {services.cost_of(method):.0f} runs of the model"
+                page.line(f"{method_words(method)} is being made ({about}). The film can be read meanwhile.")
+            elif work.error is not None:
+                page.problem(work.error)
+            else:
+                page.line(f"{method_words(method)} was stopped: there is no map.")
+            stop_button(work, key="stop-map")
+            if work.state in ("stopped", "failed") and st.button("Make the map", key="start-map"):
+                beside.begin(work)
+                st.rerun()
+
+    watched(work, draw, key="coming-map")
 
 
 def _methods(case: Case, explanation: Explanation) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="methods"):
-        chosen = st.segmented_control(
-            "Map method", services.methods(), default=case.method, key="method", format_func=method_words,
-            required=True, label_visibility="collapsed",
-        )  # fmt: skip
-        if chosen and chosen != case.method:
-            case.method = chosen
-            st.rerun()
+        method_chooser(case)
         with st.popover("Model view"):
             size = explanation.model_view.shape[0]
             page.line(f"Exactly what the model saw: {size}×{size} values of grey.")
@@ -55,12 +85,17 @@ def _methods(case: Case, explanation: Explanation) -> None:
             )  # fmt: skip
 
 
-def _cautions(radiograph: Radiograph, explanation: Explanation | None) -> None:
+def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None) -> None:
     warnings = radiograph.warnings if explanation is None else explanation.warnings
-    said = [warned.message for warned in warnings if warned.code is not Code.VIEW_UNKNOWN]  # asked above the film
-    said += cautions(explanation) if explanation else ()
+    asked = radiograph.view_from == "missing"  # above the film
+    said = [warned.message for warned in warnings if not (asked and warned.code is Code.VIEW_UNKNOWN)]
+    structure = standing_caution(case) if explanation else None
+    said += [structure] if structure else []
     if said:
         page.cautions(dict.fromkeys(said))
     if explanation is not None:
+        if explanation.maps:
+            trust_panel(case, explanation)
+        research_maps(case)
         with st.expander("Limits of this model"):
             page.bullets(explanation.card.limits)

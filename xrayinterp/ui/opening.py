@@ -28,6 +28,17 @@ def open_films(case: Case) -> None:
     _examples(case)
 
 
+def welcome(case: Case) -> None:
+    """Nothing is open yet."""
+    _, middle, _ = st.columns([1, 3, 1])
+    with middle, st.container(key="welcome"):
+        page.heading("Open a chest radiograph", 1)
+        page.line("It is read on this machine, leaves it nowhere, and is forgotten when the session ends.")
+        refusal(case)
+        open_films(case)
+        verdicts(case)
+
+
 def verdicts(case: Case) -> None:
     """What became of each file, as a table and as CSV."""
     if not case.opened:
@@ -46,7 +57,7 @@ def verdicts(case: Case) -> None:
             st.download_button(
                 "Verdicts as CSV", _csv(case.opened), "verdicts.csv", "text/csv", on_click="ignore", key="verdicts-csv"
             )
-            st.button("Close all films", on_click=_close, args=(case,), key="close-all")
+            st.button("Close all films", on_click=case.close, key="close-all")
 
 
 def refusal(case: Case) -> None:
@@ -95,12 +106,6 @@ def _fetch(case: Case) -> None:
         page.problem(error)
         return
     _take(case, films)
-
-
-def _close(case: Case) -> None:
-    case.opened.clear()
-    case.notes.clear()
-    case.sha256 = case.finding = case.concept = None
 
 
 def _csv(films: Sequence[Film]) -> str:

@@ -26,9 +26,9 @@ def heading(text: str, level: int = 2) -> None:
     st.html(f'<h{level} class="xi-heading">{escape(text)}</h{level}>')
 
 
-def line(text: str, kind: str = "quiet") -> None:
-    """A line of prose: "quiet", "caution" or "strong"."""
-    st.html(f'<p class="xi-{escape(kind)}">{escape(text)}</p>')
+def line(text: str, kind: str = "quiet", *, narrow: bool = False) -> None:
+    """A line of prose: "quiet", "caution" or "strong"; a `narrow` one leaves the rest of its row to what follows."""
+    st.html(f'<p class="xi-{escape(kind)}">{escape(text)}</p>', width="content" if narrow else "stretch")
 
 
 def problem(error: XrayInterpError) -> None:

@@ -7,10 +7,13 @@ import streamlit as st
 from ..errors import XrayInterpError
 from ..explanation import Explanation
 from ..imaging.radiograph import Radiograph
-from . import page, services
+from . import beside, page, services
+from .beside import asked_of
 from .export import export_panel
 from .film_panel import film_panel
 from .findings import findings_panel
+from .measuring import Measurement
+from .methods_panel import method_of
 from .semantics_panel import semantics_panel
 from .state import Case
 
@@ -27,14 +30,27 @@ def reading(case: Case, radiograph: Radiograph) -> None:
             page.problem(outcome)
             st.page_link("xrayinterp/ui/pages/models.py", label="Models: fetch or import weights")
         return
+    explanation, coming = outcome
     with left:
-        film_panel(case, radiograph, outcome)
+        film_panel(case, radiograph, explanation, coming)
     with right:
-        findings_panel(case, outcome)
-        semantics_panel(case, outcome)
-        export_panel(case, outcome)
+        findings_panel(case, explanation)
+        semantics_panel(case, explanation)
+        export_panel(case, explanation)
 
 
-def _explained(case: Case, radiograph: Radiograph) -> Explanation | XrayInterpError:
+def _explained(
+    case: Case, radiograph: Radiograph
+) -> tuple[Explanation, Measurement[Explanation] | None] | XrayInterpError:
+    """The explanation, and where its map takes long and is not there yet, the work on it."""
+    method, model = method_of(case), case.model or ""
+
+    def work() -> tuple[Explanation, Measurement[Explanation] | None]:
+        if not services.is_slow(method):
+            return services.explained(radiograph, model, case.finding, (method,), case.fit), None
+        bare = services.explained(radiograph, model, case.finding, (), case.fit)
+        coming = beside.explaining(asked_of(bare), method)
+        return (coming.results[0], None) if coming.results else (bare, coming)
+
     with st.spinner("Reading the film"):
-        return services.attempt(radiograph, case.model or "", case.finding, case.method, case.fit)
+        return services.attempt(work)

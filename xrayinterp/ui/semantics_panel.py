@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ..explanation import Explanation
-from ..report.charts import ShareBar, reach, share_bars
+from ..report.charts import ShareBar, reach, share_bars, share_label
 from ..report.words import place, plain, readable, signed, small
 from ..semantics import ConceptShare, SemanticAttribution, UnitShare
 from . import page
 from .charts import chart
-from .figures import share_label, shares_figure
+from .figures import shares_figure
 from .state import Case
 
 CONCEPTS = 8

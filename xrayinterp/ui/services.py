@@ -6,11 +6,12 @@ Nothing here imports torch before a film is read: an empty page does not wait fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
@@ -19,15 +20,26 @@ from ..datasets.examples import fetch_examples
 from ..datasets.phantom import EXAMPLES
 from ..download import Progress
 from ..errors import Code, XrayInterpError
+from ..evaluation.standing import Standing, standing
 from ..imaging import reader
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph, View
 from ..models import registry, weights
 from ..models.registry import ModelEntry
+from .measuring import Measurement, Steps
 
 if TYPE_CHECKING:
-    from ..explanation import Explanation, Trace
+    from ..explanation import Explanation, SaliencyMap, Trace
     from ..models.chest_model import ChestModel
+    from ..semantics import SemanticAttribution
+
+
+T = TypeVar("T")
+
+LITTLE = 20.0
+"""Cost of a map, in runs of the model, up to which its trust strip is measured unasked."""
+SLOW = 100.0
+"""Cost of a map, in runs of the model, from which it is made beside the page."""
 
 
 @dataclass(frozen=True)
@@ -78,33 +90,101 @@ def _traced(
         return trace(_radiograph, _ready.model, fit)
 
 
+def _run(radiograph: Radiograph, model: str, fit: Fit) -> tuple[Loaded, Trace]:
+    """A model, and its one forward of a film."""
+    weights = describe(model).card.sha256
+    ready = loaded(model, weights)
+    run = _traced(radiograph.sha256, radiograph.recipe, model, weights, fit, _radiograph=radiograph, _ready=ready)
+    if run.model is not ready.model:  # the model was dropped from memory and loaded again
+        _traced.clear()
+        run = _traced(radiograph.sha256, radiograph.recipe, model, weights, fit, _radiograph=radiograph, _ready=ready)
+    return ready, run
+
+
 @st.cache_resource(scope="session", max_entries=48, ttl=3600, show_spinner=False)
 def _explained(
-    sha256: str, recipe: str, view: str, model: str, weights: str | None, finding: str | None, method: str, fit: Fit,
+    sha256: str, recipe: str, view: str, model: str, weights: str | None, finding: str | None, methods: tuple[str, ...],
+    fit: Fit,
     _radiograph: Radiograph,
 ) -> Explanation:  # fmt: skip
     from ..explanation import explain
 
-    ready = loaded(model, weights)
-    run = _traced(sha256, recipe, model, weights, fit, _radiograph=_radiograph, _ready=ready)
-    if run.model is not ready.model:  # the model was dropped from memory and loaded again
-        _traced.clear()
-        run = _traced(sha256, recipe, model, weights, fit, _radiograph=_radiograph, _ready=ready)
+    ready, run = _run(_radiograph, model, fit)
     with ready.lock:
-        return explain(_radiograph, ready.model, finding, (method,), fit=fit, trace=run)
+        return explain(_radiograph, ready.model, finding, methods, fit=fit, trace=run)
 
 
-def explained(radiograph: Radiograph, model: str, finding: str | None, method: str, fit: Fit) -> Explanation:
+def explained(
+    radiograph: Radiograph, model: str, finding: str | None, methods: tuple[str, ...], fit: Fit
+) -> Explanation:
     """The explanation of one finding (None: the model's most pressing one) on one film.
 
     Raises:
         XrayInterpError: whatever `load_model` and `explain` refuse.
     """
-    weights = describe(model).card.sha256
+    return _explained(*key_of(radiograph, model), finding, methods, fit, _radiograph=radiograph)
+
+
+@st.cache_resource(scope="session", max_entries=200, ttl=3600, show_spinner=False)
+def _mapped(
+    sha256: str, recipe: str, view: str, model: str, weights: str | None, finding: str, method: str, fit: Fit,
+    _radiograph: Radiograph,
+) -> SaliencyMap:  # fmt: skip
+    from ..explanation import saliency
+
+    ready, run = _run(_radiograph, model, fit)
+    with ready.lock:
+        return saliency(run, finding, method)
+
+
+def mapped(radiograph: Radiograph, model: str, finding: str, method: str, fit: Fit) -> SaliencyMap:
+    """One method's map for a finding on a film.
+
+    Raises:
+        XrayInterpError: whatever `load_model` and `saliency` refuse.
+    """
+    return _mapped(*key_of(radiograph, model), finding, method, fit, _radiograph=radiograph)
+
+
+@st.cache_resource(scope="session", max_entries=8, ttl=3600, show_spinner=False)
+def _splits(
+    sha256: str, recipe: str, view: str, model: str, weights: str | None, fit: Fit, _radiograph: Radiograph
+) -> tuple[SemanticAttribution, ...]:
+    from ..semantics import split
+
+    ready, run = _run(_radiograph, model, fit)
+    with ready.lock:
+        return tuple(split(run.model, run.maps, run.logits, name, run.atlases) for name in run.model.findings)
+
+
+def splits(radiograph: Radiograph, model: str, fit: Fit) -> tuple[SemanticAttribution, ...]:
+    """Every logit of a film, split over concepts, in the model's order.
+
+    Raises:
+        XrayInterpError: whatever `load_model` and `split` refuse.
+    """
+    return _splits(*key_of(radiograph, model), fit, _radiograph=radiograph)
+
+
+@st.cache_resource(scope="session", max_entries=120, ttl=3600, show_spinner=False)
+def kept(kind: str, key: tuple[Any, ...], wanted: tuple[Any, ...], _steps: Steps[Any]) -> Measurement[Any]:
+    """Work beside the page, the same for the same question; see `beside`."""
+    return Measurement(_steps)
+
+
+def key_of(radiograph: Radiograph, model: str) -> tuple[str, str, str, str, str | None]:
+    """What a result depends on: film, recipe, view, model, weights."""
     view = f"{radiograph.view}, {radiograph.view_from}"
-    return _explained(
-        radiograph.sha256, radiograph.recipe, view, model, weights, finding, method, fit, _radiograph=radiograph
-    )  # fmt: skip
+    return radiograph.sha256, radiograph.recipe, view, model, describe(model).card.sha256
+
+
+def ready(model: str) -> Loaded:
+    """A model in memory, by name.
+
+    Raises:
+        XrayInterpError: whatever `load_model` refuses.
+    """
+    return loaded(model, describe(model).card.sha256)
 
 
 def read(file: Upload) -> Film:
@@ -137,6 +217,11 @@ def models() -> tuple[ModelEntry, ...]:
     return tuple(describe(name) for name in registry.model_names())
 
 
+def standing_of(name: str | None) -> Standing:
+    """How the attribution methods stand on a model, as measured with its present weights."""
+    return standing(name or "", describe(name).card.sha256 if name else None)
+
+
 def describe(name: str) -> ModelEntry:
     """What is known of a model without loading it."""
     return registry.describe(name)
@@ -167,12 +252,39 @@ def methods() -> tuple[str, ...]:
     return tuple(METHODS)
 
 
-def attempt(
-    radiograph: Radiograph, model: str, finding: str | None, method: str, fit: Fit
-) -> Explanation | XrayInterpError:
-    """`explained`, or what went wrong in words a reader can act on."""
+def family_of(method: str) -> str:
+    """The family a saliency method belongs to."""
+    from ..attribution.registry import method_named
+
+    return method_named(method).family
+
+
+def is_trusted_unasked(method: str) -> bool:
+    """Whether a trust strip is measured without being asked for, since a map costs little."""
+    return cost_of(method) <= LITTLE
+
+
+def cost_of_trust(method: str) -> float:
+    """What a trust strip costs, in runs of the model: its lamps need about 30 maps, and deletions."""
+    return 60 + 30 * cost_of(method)
+
+
+def is_slow(method: str) -> bool:
+    """Whether a map is made beside the page, since a click should not wait for it."""
+    return cost_of(method) >= SLOW
+
+
+def cost_of(method: str) -> float:
+    """What a map costs, in runs of the model."""
+    from ..attribution.registry import method_named
+
+    return method_named(method).cost
+
+
+def attempt(work: Callable[[], T]) -> T | XrayInterpError:
+    """What `work` gives, or what went wrong in words a reader can act on."""
     try:
-        return explained(radiograph, model, finding, method, fit)
+        return work()
     except XrayInterpError as error:
         return error
     except MemoryError:

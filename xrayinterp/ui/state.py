@@ -42,6 +42,8 @@ class Notes:
 class Case:
     """The files a session opened, the film on screen and what is asked of it.
 
+    `method` None is the model's default map. `comparing`, `compared`, `against` and `depth` are what the page Compare
+    shows: its view, methods, second finding and depth; `compared` None is the first choice.
     File names stay in this session: exports hold the hash only. `uploads` and `picks` number the uploader and the
     charts: a new number is a fresh widget that has forgotten its past.
     """
@@ -50,11 +52,15 @@ class Case:
     sha256: str | None = None
     model: str | None = None
     finding: str | None = None
-    method: str = "gradcam_signed"
+    method: str | None = None
     fit: Fit = "crop"
     from_zero: bool = False
     concept: str | None = None
     notes: dict[str, Notes] = field(default_factory=dict)
+    comparing: str = "methods"
+    compared: tuple[str, ...] | None = None
+    against: str | None = None
+    depth: int = 1
     uploads: int = 0
     picks: int = 0
 
@@ -71,7 +77,12 @@ class Case:
     @property
     def radiograph(self) -> Radiograph | None:
         """The film on screen, with the view as the reader confirmed or corrected it."""
-        film, view = self.film, self.note.view
+        return self.seen(self.sha256)
+
+    def seen(self, sha256: str | None) -> Radiograph | None:
+        """A film of this session, with the view as the reader confirmed or corrected it."""
+        film = next((film for film in self.films if film.sha256 == sha256), None)
+        view = self.notes.get(sha256 or "", Notes()).view
         if film is None or film.radiograph is None or view is None:
             return None if film is None else film.radiograph
         return film.radiograph.with_view(view)
@@ -107,6 +118,12 @@ class Case:
         first = next((file for file in files if file.radiograph is not None), None)
         if first is not None and first.sha256 is not None:
             self.show(first.sha256)
+
+    def close(self) -> None:
+        """Forget all films and what was said of them."""
+        self.opened.clear()
+        self.notes.clear()
+        self.sha256 = self.finding = self.concept = None
 
 
 def current() -> Case:

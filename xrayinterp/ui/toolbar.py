@@ -8,6 +8,7 @@ from ..batch import Film
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph, View
 from ..models.registry import DEFAULT_MODEL, ModelEntry
+from ..report.words import short_view
 from . import page, services
 from .opening import open_films, verdicts
 from .state import SIDES, Case, Side
@@ -63,15 +64,8 @@ def _film(case: Case) -> None:
 
 
 def _film_words(film: Film, case: Case) -> str:
-    radiograph = film.radiograph
-    if radiograph is None:
-        return film.file
-    view = case.notes[film.sha256].view if film.sha256 in case.notes else None
-    said = {"header": ", from header", "reader": ", confirmed", "missing": ""}[
-        "reader" if view else radiograph.view_from
-    ]
-    shown = view or radiograph.view
-    return f"{film.file} · {'view not known' if shown == 'unknown' else shown + said}"
+    radiograph = case.seen(film.sha256)
+    return film.file if radiograph is None else f"{film.file} · {short_view(radiograph)}"
 
 
 def _view(case: Case) -> None:
@@ -101,7 +95,7 @@ def _view(case: Case) -> None:
 
 def _ask(case: Case) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="ask-view"):
-        page.line("The file does not say how this film was taken. Is it PA or AP?", "caution")
+        page.line("The file does not say how this film was taken. Is it PA or AP?", "caution", narrow=True)
         for view in ("PA", "AP", "unknown"):
             st.button(
                 VIEWS[view], key=f"ask-{view}-{case.sha256}", on_click=case.say, kwargs={"view": view},

@@ -21,23 +21,14 @@ const OUTLINE_WIDTH = 2;
 const DASH = [7, 5];
 const TEAL = "#4fb3bf";
 
-function decode(base64) {
-  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-}
-
-function clamp(value, low, high) {
-  return Math.min(Math.max(value, low), high);
-}
-
 class Viewer {
   constructor(root) {
     this.root = root;
     this.canvas = root.querySelector("canvas.film");
     this.context = this.canvas.getContext("2d");
-    this.film = document.createElement("canvas");
+    this.film = null;
     this.overlay = document.createElement("canvas");
     this.filmId = null;
-    this.grey = null;
     this.display = {};
     this.bindControls();
     this.bindPointer();
@@ -59,29 +50,22 @@ class Viewer {
   async update(data) {
     this.data = data;
     this.canvas.setAttribute("aria-label", data.alt);
-    if (data.film.id !== this.filmId) await this.openFilm(data.film);
+    if (data.film.id !== this.filmId) await this.open(data.film);
     if (data !== this.data) return; // a later film overtook this one while it was decoded
     this.paintOverlay();
     this.describe();
     this.draw();
   }
 
-  async openFilm(film) {
+  async open(film) {
     this.filmId = film.id;
-    const bitmap = await createImageBitmap(new Blob([decode(film.png)], { type: "image/png" }));
+    const opened = await openFilm(film.png);
     if (film.id !== this.filmId) return;
-    this.film.width = bitmap.width;
-    this.film.height = bitmap.height;
-    const context = this.film.getContext("2d", { willReadFrequently: true });
-    context.drawImage(bitmap, 0, 0);
-    const rgba = context.getImageData(0, 0, bitmap.width, bitmap.height).data;
-    this.grey = new Uint8Array(bitmap.width * bitmap.height);
-    for (let i = 0; i < this.grey.length; i++) this.grey[i] = rgba[4 * i];
+    this.film = opened;
     this.display = { black: 0, white: 255, opacity: 55, invert: false, map: false, pair: true, outline: false,
       smooth: false, frame: false, region: true };
     this.fillPresets();
     this.resetView();
-    this.paintFilm();
   }
 
   fillPresets() {
@@ -89,55 +73,23 @@ class Viewer {
     select.replaceChildren(...this.data.presets.map((p) => new Option(p.name, p.name)), new Option("Own", "own"));
   }
 
-  paintFilm() {
-    const { black, white, invert } = this.display;
-    const lookup = new Uint8ClampedArray(256);
-    for (let v = 0; v < 256; v++) {
-      const grey = (255 * (v - black)) / (white - black);
-      lookup[v] = invert ? 255 - clamp(grey, 0, 255) : grey;
-    }
-    const context = this.film.getContext("2d");
-    const image = context.createImageData(this.film.width, this.film.height);
-    const words = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < words.length; i++) {
-      const grey = lookup[this.grey[i]];
-      words[i] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
-    }
-    context.putImageData(image, 0, 0);
-  }
-
   paintOverlay() {
     const map = this.data.map;
     if (!map) return;
     map.cells = new Float32Array(decode(map.values).buffer);
     const palette = decode(map.palette);
-    this.overlay.width = map.width;
-    this.overlay.height = map.height;
-    const context = this.overlay.getContext("2d");
-    const image = context.createImageData(map.width, map.height);
-    map.cells.forEach((value, i) => {
+    const shades = Uint8Array.from(map.cells, (value) => {
       const share = map.peak > 0 ? clamp(value / map.peak, -1, 1) : 0;
-      const at = Math.round(255 * (map.signed ? (share + 1) / 2 : Math.max(share, 0)));
-      image.data.set(palette.subarray(4 * at, 4 * at + 4), 4 * i);
+      return Math.round(255 * (map.signed ? (share + 1) / 2 : Math.max(share, 0)));
     });
-    context.putImageData(image, 0, 0);
-    this.paintRamp(map, palette);
-  }
-
-  paintRamp(map, palette) {
-    const context = this.root.querySelector(".ramp").getContext("2d");
-    context.clearRect(0, 0, 96, 10);
-    for (let x = 0; x < 96; x++) {
-      const at = 4 * Math.round((255 * x) / 95);
-      context.fillStyle = `rgba(${palette[at]},${palette[at + 1]},${palette[at + 2]},${palette[at + 3] / 255})`;
-      context.fillRect(x, 0, 1, 10);
-    }
+    paintCells(this.overlay, map.width, map.height, shades, palette);
+    paintRamp(this.root.querySelector(".ramp"), palette);
   }
 
   // ---- geometry: `view` is the film point at the middle of a pane and the magnification over "fits the pane"
 
   resetView() {
-    this.view = { x: this.film.width / 2, y: this.film.height / 2, zoom: 1 };
+    this.view = { x: this.film.canvas.width / 2, y: this.film.canvas.height / 2, zoom: 1 };
   }
 
   panes() {
@@ -150,7 +102,7 @@ class Viewer {
   }
 
   scale(pane) {
-    return this.view.zoom * Math.min((pane.width - 8) / this.film.width, (pane.height - 8) / this.film.height);
+    return this.view.zoom * Math.min((pane.width - 8) / this.film.canvas.width, (pane.height - 8) / this.film.canvas.height);
   }
 
   toFilm(x, y) {
@@ -167,15 +119,15 @@ class Viewer {
   }
 
   moveBy(dx, dy) {
-    this.view.x = clamp(this.view.x + dx, 0, this.film.width);
-    this.view.y = clamp(this.view.y + dy, 0, this.film.height);
+    this.view.x = clamp(this.view.x + dx, 0, this.film.canvas.width);
+    this.view.y = clamp(this.view.y + dy, 0, this.film.canvas.height);
     this.draw();
   }
 
   // ---- drawing
 
   draw() {
-    if (!this.grey || !this.canvas.clientWidth) return;
+    if (!this.film || !this.canvas.clientWidth) return;
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
     this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
@@ -192,7 +144,7 @@ class Viewer {
       context.translate(-this.view.x, -this.view.y);
       context.imageSmoothingEnabled = true;
       context.imageSmoothingQuality = "high";
-      context.drawImage(this.film, 0, 0);
+      context.drawImage(this.film.canvas, 0, 0);
       if (pane.overlay) this.drawOverlay(scale);
       if (this.display.frame) this.drawFrame(scale);
       context.restore();
@@ -267,6 +219,7 @@ class Viewer {
     for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region"]) {
       this.find(name).setAttribute("aria-pressed", String(display[name]));
     }
+    this.find("map").setAttribute("aria-pressed", String(shown)); // a map in the making is not shown yet
     for (const name of ["black", "white", "opacity"]) this.find(name).value = display[name];
     const preset = data.presets.find((p) => p.black === display.black && p.white === display.white);
     this.find("preset").value = preset ? preset.name : "own";
@@ -276,7 +229,7 @@ class Viewer {
     const before = this.display;
     this.display = { ...before, ...changes };
     const { black, white, invert } = this.display;
-    if (black !== before.black || white !== before.white || invert !== before.invert) this.paintFilm();
+    if (black !== before.black || white !== before.white || invert !== before.invert) paintFilm(this.film, this.display);
     this.describe();
     this.draw();
   }
@@ -317,7 +270,7 @@ class Viewer {
     this.canvas.onpointercancel = () => (last = null);
     this.canvas.onpointerleave = () => (this.root.querySelector(".readout").textContent = "");
     this.canvas.onpointermove = (e) => {
-      if (!this.grey) return;
+      if (!this.film) return;
       this.read(e.offsetX, e.offsetY);
       if (!last) return;
       const [dx, dy] = [e.offsetX - last.x, e.offsetY - last.y];
@@ -352,7 +305,7 @@ class Viewer {
     };
     this.canvas.onkeydown = (e) => {
       const action = !e.ctrlKey && !e.metaKey && !e.altKey && actions[e.key.length === 1 ? e.key.toLowerCase() : e.key];
-      if (!action || !this.grey) return;
+      if (!action || !this.film) return;
       e.preventDefault();
       e.stopPropagation();
       action();
@@ -362,8 +315,8 @@ class Viewer {
   read(x, y) {
     const at = this.toFilm(x, y);
     const [column, row] = [Math.floor(at.x), Math.floor(at.y)];
-    const inside = column >= 0 && row >= 0 && column < this.film.width && row < this.film.height;
-    let text = inside ? `film ${this.grey[row * this.film.width + column]}` : "";
+    const inside = column >= 0 && row >= 0 && column < this.film.canvas.width && row < this.film.canvas.height;
+    let text = inside ? `film ${this.film.grey[row * this.film.canvas.width + column]}` : "";
     const { map, frame } = this.data;
     if (inside && map && this.display.map) {
       const u = Math.floor(((at.x - frame.left) / frame.side) * map.width);

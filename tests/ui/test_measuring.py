@@ -1,0 +1,110 @@
+"""Work beside the page: results in order, stopped between steps, begun anew, and failures that are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from threading import Event
+
+import pytest
+
+from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.ui.measuring import Measurement
+
+PATIENCE = 20
+
+
+def counting(cancelled: Callable[[], bool]) -> Iterator[int]:
+    yield from range(3)
+
+
+def test_results_come_in_order_and_stay():
+    work = Measurement(counting)
+    assert (work.state, work.results) == ("waiting", ())
+    work.start()
+    work.wait(PATIENCE)
+    assert (work.state, work.results, work.error) == ("done", (0, 1, 2), None)
+    work.start()
+    assert work.state == "done"
+
+
+def test_a_stop_keeps_what_came_and_a_new_start_begins_anew():
+    go_on, first_is_there = Event(), Event()
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[str]:
+        yield "first"
+        first_is_there.set()
+        go_on.wait(PATIENCE)
+        yield "second"
+
+    work = Measurement(steps)
+    work.start()
+    assert first_is_there.wait(PATIENCE)
+    work.stop(declined=True)
+    assert (work.state, work.declined, work.results) == ("stopped", True, ("first",))
+    go_on.set()
+    work.wait(PATIENCE)
+    assert (work.state, work.results) == ("stopped", ("first",))
+    work.start()
+    work.wait(PATIENCE)
+    assert (work.state, work.declined, work.results) == ("done", False, ("first", "second"))
+
+
+def test_steps_are_told_that_they_are_cancelled():
+    asked: list[bool] = []
+    inside, stopped = Event(), Event()
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[int]:
+        inside.set()
+        stopped.wait(PATIENCE)
+        asked.append(cancelled())
+        return
+        yield 0
+
+    work = Measurement(steps)
+    work.start()
+    assert inside.wait(PATIENCE)
+    work.stop()
+    stopped.set()
+    work.wait(PATIENCE)
+    assert asked == [True]
+    assert not work.declined
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (XrayInterpError(Code.NO_PIXELS, "No pixels."), Code.NO_PIXELS),
+        (MemoryError(), Code.TOO_LARGE),
+        (ZeroDivisionError(), Code.INTERNAL),
+    ],
+)
+def test_a_failure_is_kept_in_words(raised: Exception, code: Code):
+    def steps(cancelled: Callable[[], bool]) -> Iterator[int]:
+        yield 1
+        raise raised
+
+    work = Measurement(steps)
+    work.start()
+    work.wait(PATIENCE)
+    assert work.state == "failed"
+    assert work.error is not None
+    assert work.error.code is code
+    assert work.results == (1,)
+
+
+def test_how_stopped_work_ends_is_no_failure():
+    inside, stopped = Event(), Event()
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[int]:
+        inside.set()
+        stopped.wait(PATIENCE)
+        raise RuntimeError("interrupted")
+        yield 0
+
+    work = Measurement(steps)
+    work.start()
+    assert inside.wait(PATIENCE)
+    work.stop()
+    stopped.set()
+    work.wait(PATIENCE)
+    assert (work.state, work.error) == ("stopped", None)

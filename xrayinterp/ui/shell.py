@@ -1,0 +1,35 @@
+"""What every page about a film begins with: the mark, the toolbar, and the door to films where none is open."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ..imaging.radiograph import Radiograph
+from ..report.words import readable
+from . import page, services
+from .opening import welcome
+from .state import Case, current
+from .toolbar import toolbar
+
+
+def film_on_screen() -> tuple[Case, Radiograph] | None:
+    """The session's case and its film, or None after asking for one; whatever a film needs is imported by then."""
+    case = current()
+    page.begin(research_only=bool(case.film and case.model and services.describe(case.model).card.research_only))
+    preparing = services.warm()
+    radiograph = case.radiograph
+    if radiograph is None:
+        welcome(case)
+        return None
+    toolbar(case)
+    preparing.join()  # two threads that import the same packages may see them half made
+    return case, radiograph
+
+
+def finding_picker(case: Case, findings: tuple[str, ...], chosen: str) -> None:
+    """The finding that this page and the page Read explain."""
+    key = f"finding-{case.model}-{case.sha256}-{chosen}"
+    st.selectbox(
+        "Finding", findings, index=findings.index(chosen), key=key, format_func=readable,
+        on_change=lambda: case.choose(st.session_state[key]),
+    )  # fmt: skip
