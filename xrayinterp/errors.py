@@ -49,7 +49,11 @@ class Code(StrEnum):
     UNKNOWN_FINDING = "unknown-finding"
     UNKNOWN_METHOD = "unknown-method"
     UNKNOWN_LAYER = "unknown-layer"
+    UNSUPPORTED_OPERATOR = "unsupported-operator"
     UNKNOWN_PROBES = "unknown-probes"
+    # nothing to be found
+    NO_GRADIENT = "no-gradient"
+    NO_PATHWAY = "no-pathway"
     # data
     DATA_MISSING = "data-missing"
     BAD_MANIFEST = "bad-manifest"

@@ -37,5 +37,6 @@ def data_root(explicit: Path | None = None) -> Path:
             Code.DATA_MISSING, "No data folder is set.", f"Set {DATA_ENV} to the folder that holds the data sets."
         )
     if not root.is_dir():
-        raise XrayInterpError(Code.DATA_MISSING, f"The data folder {root} does not exist.", f"Correct {DATA_ENV}.")
+        hint = "Name another folder." if explicit else f"Correct {DATA_ENV}."
+        raise XrayInterpError(Code.DATA_MISSING, f"The data folder {root} does not exist.", hint)
     return root

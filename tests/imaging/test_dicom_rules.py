@@ -219,6 +219,25 @@ def test_a_coded_view_stands_in_for_view_position(value: str, scheme: str, view:
     assert refused(to_bytes(dx(ViewPosition=None, ViewCodeSequence=[item]))).code is Code.VIEW_NOT_SUPPORTED
 
 
+@pytest.mark.parametrize("position", ["X", "FRONTAL", "CHEST"])
+def test_a_word_for_the_view_that_says_nothing_does_not_hide_what_the_header_says_elsewhere(position: str):
+    item = pydicom.Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "399198007", "SCT", "right lateral"
+    assert refused(to_bytes(dx(ViewPosition=position, ViewCodeSequence=[item]))).code is Code.VIEW_NOT_SUPPORTED
+    sideways = to_bytes(dx(ViewPosition=position, PatientOrientation=["A", "F"]))
+    assert refused(sideways).code is Code.VIEW_NOT_SUPPORTED
+    item.CodeValue = "399348003"
+    assert decode(to_bytes(dx(ViewPosition=position, ViewCodeSequence=[item]))).view == "AP"
+
+
+def test_a_reader_who_cannot_tell_the_view_leaves_a_warning():
+    film = decode(to_bytes(dx(ramp(128, 160)))).with_view("unknown")
+    assert (film.view, film.view_from) == ("unknown", "reader")
+    assert [warned.code for warned in film.warnings] == [Code.VIEW_UNKNOWN]
+    assert [w.code for w in film.with_view("unknown").warnings] == [Code.VIEW_UNKNOWN]
+    assert film.with_view("PA").warnings == ()
+
+
 def test_an_unknown_word_for_the_view_is_wrong_use():
     assert refused(to_bytes(dx()), view="sideways").code is Code.BAD_OPTION
 

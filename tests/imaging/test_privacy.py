@@ -105,5 +105,11 @@ def test_a_name_in_a_tables_explanation_does_not_pass():
     assert film.source.windows == ("LUT 1", "window 1")
 
 
+@pytest.mark.parametrize("told", ["NORMAL 19450312", "CHEST 12.03.45", "normal 山田", "soft Å", "low " * 20])
+def test_a_window_that_says_more_than_how_it_looks_goes_by_its_number(told: str):
+    dataset = laden(SpecificCharacterSet="ISO_IR 192", WindowCenterWidthExplanation=told)
+    assert decode(to_bytes(dataset)).source.windows == ("window 1",)
+
+
 def test_display_words_do_pass():
     assert decode(to_bytes(laden(WindowCenterWidthExplanation="Algo1 soft"))).source.windows == ("Algo1 soft",)

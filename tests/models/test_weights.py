@@ -249,13 +249,13 @@ def test_import_of_a_damaged_checkpoint_leaves_the_file(
 
 
 def test_import_of_safetensors_adds_a_model(tmp_path: Path) -> None:
-    path = write_small_builtin(tmp_path / "mine", "severe", task="severity")
+    path = write_small_builtin(tmp_path / "mine", "severe", (*"ABCDEF", "global"), task="severity")
     kept = import_weights(path)
     assert kept.parent == weights_dir()
     assert model_names()[-1] == "severe"
     model = load_model("severe")
     assert model.task == "severity"
-    assert model.metrics["Effusion"].patients == 40
+    assert model.metrics["A"].patients == 40
     assert kept.read_bytes() == path.read_bytes()
     assert describe("severe").kind == "imported"
     import_weights(path, "severe-2")
@@ -264,6 +264,8 @@ def test_import_of_safetensors_adds_a_model(tmp_path: Path) -> None:
         failure(Code.BAD_OPTION, import_weights, path, name or "a/b")
     path.with_suffix(".json").unlink()
     failure(Code.BAD_MANIFEST, import_weights, path)
+    with pytest.raises(XrayInterpError, match="outputs of a severity model are A, B"):
+        write_small_builtin(tmp_path / "odd", "odd", task="severity")
 
 
 def test_a_garbled_record_in_the_cache_is_fetched_anew(server: FileServer) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,13 @@ def test_builtin_model_is_frozen_and_gives_what_was_saved(builtin: Path) -> None
     assert not any(part.inplace for part in model.module.modules() if isinstance(part, nn.ReLU))
 
 
+def test_a_card_tells_its_figures_in_words_and_passes_over_what_is_none(builtin: Path) -> None:
+    card = load_model("compact").card
+    assert card.figures == (("Mean AUROC", "0.500 (0.400 to 0.600)"),)
+    odd = replace(card, measured={"zone_mae": 0.5629, "mean_auroc": "high", "raters_apart": [2.0, 1.7], "own": 3})
+    assert odd.figures == (("Mean absolute error of a zone (0 to 3)", "0.56"),)
+
+
 def test_prepare_and_logits_of_a_film(builtin: Path) -> None:
     model = load_model("compact")
     x = model.prepare(film())
@@ -62,7 +69,10 @@ def test_prepare_and_logits_of_a_film(builtin: Path) -> None:
     logits = model.logits(x)
     assert logits.shape == (1, 3)
     assert torch.isfinite(logits).all()
-    assert model.to_display(torch.rand(2, 2), film()).shape == (300, 260)
+    cells = torch.rand(2, 2)
+    full = model.to_display(cells, film(), smooth=False)
+    assert full.shape == (300, 260)
+    assert set(full[np.isfinite(full)].tolist()) == set(cells.flatten().tolist())
 
 
 def test_layers_are_where_and_as_large_as_they_say(builtin: Path) -> None:

@@ -20,21 +20,14 @@ from .atlas import Atlas, AtlasRow, Reference
 
 _KEY = b"xrayinterp.atlas"
 _FORMAT = 1
-_SCHEMA = pa.schema(
-    [pa.field(name, pa.string()) for name in ("layer", "concept", "probe", "probe_seen")]
-    + [pa.field(name, pa.int32()) for name in ("unit", "films", "patients")]
-    + [
-        pa.field(name, pa.float64())
-        for name in ("iou", "precision", "ceiling", "null_p", "null_high", "ci_low", "ci_high", "threshold", "area")
-    ]
-    + [
-        pa.field("coverage", pa.float64()),
-        pa.field("label", pa.bool_()),
-        pa.field("iou_crossfit", pa.float64()),
-        pa.field("exemplars", pa.list_(pa.string())),
-    ]
-)
-_SCHEMA = pa.schema([_SCHEMA.field(column.name) for column in fields(AtlasRow)])
+_TYPES = {
+    **dict.fromkeys(("layer", "concept", "probe", "probe_seen"), pa.string()),
+    **dict.fromkeys(("unit", "films", "patients"), pa.int32()),
+    "label": pa.bool_(),
+    "exemplars": pa.list_(pa.string()),
+}
+"""Columns that hold no float64."""
+_SCHEMA = pa.schema([(column.name, _TYPES.get(column.name, pa.float64())) for column in fields(AtlasRow)])
 
 
 def save_atlas(atlas: Atlas, path: Path) -> None:

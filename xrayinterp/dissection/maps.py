@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from ..concepts.probes import ProbeFilm
 from ..errors import Code, XrayInterpError
-from ..imaging.geometry import Fit, cut, frame
+from ..imaging.geometry import Fit
 from ..models.chest_model import ChestModel, Layer
-from ..models.prepare import as_square, to_input
 from ..operators.taps import feature_maps
 
 IN_MEMORY = 1 << 30
@@ -50,7 +49,7 @@ class Reader:
             for start in range(0, len(members), self.batch):
                 part = members[start : start + self.batch]
                 x = torch.cat([self._input(films[i]) for i in part])
-                _, maps = feature_maps(module, x.contiguous(memory_format=torch.channels_last), paths)
+                _, maps = feature_maps(module, x, paths)
                 _check(maps, self.model.name)
                 yield part, maps
                 for _ in part:
@@ -72,12 +71,7 @@ class Reader:
         return self._moved[id(module)][1]
 
     def _input(self, film: ProbeFilm) -> Tensor:
-        pixels = film.pixels()
-        height, width = pixels.shape
-        square = as_square(torch.from_numpy(cut(pixels, frame(height, width, self.fit))))
-        model = self.model
-        x = to_input(square, size=model.size, detail=model.detail, scale=model.scale)
-        return x.to(self.device or model.device)
+        return self.model.prepare_pixels(film.pixels(), self.fit).to(self.device or self.model.device)
 
 
 @dataclass(frozen=True)

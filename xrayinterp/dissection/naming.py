@@ -38,7 +38,7 @@ def name_units(model: ChestModel, atlases: Sequence[Atlas], layer: str) -> UnitN
     Raises:
         XrayInterpError: `unknown-layer`, or `atlas-mismatch` for other weights or another number of units.
     """
-    units = _units(model, layer)
+    units = model.layer(layer).units
     best: dict[int, AtlasRow] = {}
     joint: dict[int, tuple[str, ...]] = {}
     threshold = np.full(units, np.nan)
@@ -64,14 +64,6 @@ def _fill(threshold: npt.NDArray[np.float64], rows: Sequence[AtlasRow]) -> None:
     for row in rows:
         if not known[row.unit]:
             threshold[row.unit] = row.threshold
-
-
-def _units(model: ChestModel, layer: str) -> int:
-    if layer not in model.layers:
-        raise XrayInterpError(
-            Code.UNKNOWN_LAYER, f"Model {model.name!r} has no layer {layer!r}.", f"It has: {', '.join(model.layers)}."
-        )
-    return model.layers[layer].units
 
 
 def _labelled(rows: Sequence[AtlasRow]) -> dict[int, list[AtlasRow]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from rich.progress import Progress
 from ..concepts.probes import ProbeFilm, ProbeSet, normal_films
 from ..errors import Code, XrayInterpError
 from ..imaging.geometry import Fit
-from ..models.chest_model import ChestModel, Layer
+from ..models.chest_model import ChestModel
 from .atlas import Atlas, AtlasRow, ProbeSeen, Reference
 from .labels import MAX_P, MIN_IOU
 from .layer import Settings, dissect_layer
@@ -65,11 +66,11 @@ def dissect(
         XrayInterpError: `unknown-layer`, `bad-option` (a definition, a split or a count that is not possible).
     """
     settings = _settings(definition, permutations, bootstraps, seed, fit)
-    chosen = [_layer(model, name) for name in layers]
+    chosen = [model.layer(name) for name in layers]
     kept = None if splits is None else tuple(sorted(set(splits)))
     films = _films(probes, kept)
     reader = Reader(model, fit, batch, None if device is None else torch.device(device), model_for)
-    normal = tuple(_normal_films() if reference is None else reference)
+    normal = tuple(normal_reference() if reference is None else reference)
     rows: list[AtlasRow] = []
     found: dict[str, Any] = {}
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
@@ -92,14 +93,6 @@ def dissect(
         references={n: Reference(m, len(normal), described) for n, m in zip(layers, means, strict=False)},
         provenance=_provenance(settings, probes, films, kept, model_for is not None) | {"layers": found},
     )
-
-
-def _layer(model: ChestModel, name: str) -> Layer:
-    if name not in model.layers:
-        raise XrayInterpError(
-            Code.UNKNOWN_LAYER, f"Model {model.name!r} has no layer {name!r}.", f"It has: {', '.join(model.layers)}."
-        )
-    return model.layers[name]
 
 
 def _settings(definition: str, permutations: int, bootstraps: int, seed: int, fit: Fit) -> Settings:
@@ -138,9 +131,10 @@ def _films(probes: ProbeSet, splits: tuple[str, ...] | None) -> list[ProbeFilm]:
     return films
 
 
-def _normal_films() -> Sequence[ProbeFilm]:
+def normal_reference(root: Path | None = None) -> Sequence[ProbeFilm]:
+    """The films that stand for "normal" unless others are given: none where their data set is not there."""
     try:
-        return normal_films()
+        return normal_films(root)
     except XrayInterpError as error:
         if error.code is not Code.DATA_MISSING:
             raise

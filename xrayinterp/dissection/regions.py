@@ -57,16 +57,9 @@ def find_regions(maps: Float, definition: Definition) -> Regions:
         levels[unit] = threshold(values, definition)
         film, cell, words = _region(values, levels[unit], words_inside)
         parts.append((np.full(len(film), unit), film, cell, words))
-    unit_, film_, cell_, words_ = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Regions(
-        levels,
-        len(maps),
-        (height, width),
-        unit_.astype(np.int32),
-        film_.astype(np.int32),
-        cell_.astype(np.int32),
-        words_,
-    )
+    *places, found = (np.concatenate(column) for column in zip(*parts, strict=True))
+    units, films, cells = (column.astype(np.int32) for column in places)
+    return Regions(levels, len(maps), (height, width), units, films, cells, found)
 
 
 def _region(values: Float, level: float, words_inside: Words) -> tuple[npt.NDArray[np.int64], ...]:

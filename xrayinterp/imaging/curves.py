@@ -16,6 +16,9 @@ from .voi import Values, Voi, inverted, modality_is_table, modality_values, padd
 Mask = npt.NDArray[np.bool_]
 
 
+_SAME = "all its pixels have the same value"
+
+
 @dataclass(frozen=True)
 class Curves:
     """`recipe` and `shown` (one object unless another window was chosen), the usable windows, the one shown."""
@@ -67,16 +70,12 @@ def colour_curves(stored: grey.Stored, window: int) -> Curves:
 
 
 def check_window(window: int, usable: int) -> None:
-    """Raises `bad-option` where a display window is asked for that the file does not have."""
+    """Raises `bad-option` where a display window is asked for that the file does not have; 0 is always allowed."""
     if window != 0 and not 0 <= window < usable:
+        hint = "Windows are counted from 0." if usable else "Leave it at 0."
         raise XrayInterpError(
-            Code.BAD_OPTION,
-            f"Display window {window} does not exist; the file has {usable} usable.",
-            "Windows are counted from 0.",
+            Code.BAD_OPTION, f"Display window {window} does not exist; the file has {usable or 'none'} usable.", hint
         )
-
-
-_SAME = "all its pixels have the same value"
 
 
 def _counts(stored: grey.Stored, padded: Mask, *, extremes_suffice: bool = False) -> grey.Counts:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..errors import Code, Warned, XrayInterpError
 from . import grey
+from .curves import check_window
 from .dicom import read_dicom
 from .limits import LIMITS, Limits, check_file_size, check_short_side
 from .picture import Picture, blank
@@ -28,9 +29,8 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "png"),
     (0, b"\xff\xd8\xff", "jpeg"),
 )
-
-
 _STRIP = 128
+"""Rows of the grid scaled at a time."""
 _HASHING = ThreadPoolExecutor(1, thread_name_prefix="sha256")
 
 
@@ -56,10 +56,7 @@ def decode(
     if kind == "dicom":
         picture = read_dicom(data, view=confirmed, window=window, limits=limits)
     else:
-        if window != 0:
-            raise XrayInterpError(
-                Code.BAD_OPTION, f"Display window {window} does not exist; a {kind.upper()} file has none.", "Use 0."
-            )
+        check_window(window, 0)
         picture = read_raster(data, kind, view=confirmed, limits=limits)
     return _radiograph(picture, digest.result(), limits)
 

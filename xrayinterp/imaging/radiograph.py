@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import Warned
+from ..errors import Code, Warned
 
 View = Literal["PA", "AP", "unknown"]
 ViewFrom = Literal["header", "reader", "missing"]
@@ -74,8 +74,9 @@ class Radiograph:
         return height, width
 
     def with_view(self, view: View) -> Radiograph:
-        """The same film with the view as a reader confirmed or corrected it."""
-        from ..errors import Code
-
-        warnings = tuple(w for w in self.warnings if w.code is not Code.VIEW_UNKNOWN)
+        """The same film with the view as a reader confirmed or corrected it; "unknown" stays with it as a warning."""
+        warnings = tuple(warned for warned in self.warnings if warned.code is not Code.VIEW_UNKNOWN)
+        if view == "unknown":
+            said = "The reader could not tell the view: if the film was taken AP, heart size is overestimated."
+            warnings += (Warned(Code.VIEW_UNKNOWN, said),)
         return replace(self, view=view, view_from="reader", warnings=warnings)

@@ -13,6 +13,7 @@ from ..errors import Code, Warned, XrayInterpError
 from . import header
 from .radiograph import View, ViewFrom
 
+_FRONTAL_WORDS = frozenset({"PA", "AP"})
 _LATERAL_WORDS = frozenset({"LATERAL", "LAT", "LL", "RL", "LLD", "RLD", "DECUBITUS"})
 _OBLIQUE_WORDS = frozenset({"OBLIQUE", "OBL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO"})
 _CODED: tuple[tuple[Concept, str], ...] = (
@@ -100,14 +101,15 @@ def laterality_of(dataset: Dataset) -> str | None:
     return None
 
 
-def _header_words(dataset: Dataset) -> set[str]:
-    words = set(re.split(r"[^A-Z]+", header.text(dataset, "ViewPosition"))) - {""}
-    if not words:
-        words = {_coded(item) for item in header.items(dataset, "ViewCodeSequence")} - {""}
+def _header_words(dataset: Dataset) -> frozenset[str]:
+    """The words known here that the header has for the view: View Position, else View Code, else the orientation."""
+    said = frozenset(re.split(r"[^A-Z]+", header.text(dataset, "ViewPosition")))
+    coded = frozenset(_coded(item) for item in header.items(dataset, "ViewCodeSequence"))
+    for words in (said, coded):
+        if known := words & (_FRONTAL_WORDS | _LATERAL_WORDS | _OBLIQUE_WORDS):
+            return known
     orientation = orientation_of(dataset)
-    if not words and orientation is not None and orientation[0][0] in "AP":
-        return {"LATERAL"}
-    return words
+    return frozenset({"LATERAL"} if orientation is not None and orientation[0][0] in "AP" else ())
 
 
 def _coded(item: Dataset) -> str:

@@ -183,10 +183,13 @@ def _windows(dataset: Dataset) -> list[Voi | None]:
 
 
 def _name(explanation: str, kind: str, index: int) -> str:
-    """The file's name of a window if made of display words only, else its number."""
-    words = re.findall(r"[a-z]+", explanation.lower())
-    if words and set(words) <= set(_WINDOW_WORDS.split()) and len(explanation) <= 40:
-        return explanation.strip(" \0")
+    """The file's name of a window if made of display words and at most two digits, else its place in the file."""
+    name = explanation.strip(" \0")
+    words = re.findall(r"[a-z]+", name.lower())
+    # names in another script, dates and numbers of a patient are no letters a to z
+    harmless = len(name) <= 40 and name.isascii() and sum(map(str.isdigit, name)) <= 2
+    if words and harmless and set(words) <= set(_WINDOW_WORDS.split()):
+        return name
     return f"{kind} {index}"
 
 

@@ -6,6 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ZONES = ("A", "B", "C", "D", "E", "F")
+"""Outputs of a severity model: A to C lie at image left, top to bottom; D to F at image right (Borghesi 2020)."""
+GLOBAL = "global"
+"""The output of a severity model that is the sum of its zones."""
+
+_FIGURES: Mapping[str, tuple[str, int]] = {
+    "mean_auroc": ("Mean AUROC", 3),
+    "mean_view_sex_age": ("The same from view, sex and age alone, without the picture", 3),
+    "global_mae": ("Mean absolute error of the global score (0 to 18)", 2),
+    "mean_predictor_mae": ("The same, always predicting the training films' mean", 2),
+    "raters_apart": ("Mean distance between the two raters", 2),
+    "zone_mae": ("Mean absolute error of a zone (0 to 3)", 2),
+    "correlation": ("Correlation with the raters' mean", 2),
+    "global_interval_half_width": ("95 % of errors of the global score are below", 1),
+}
+"""What keys of `Card.measured` are called, and to how many decimals they are told."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -88,3 +105,18 @@ class Card:
     research_only: bool = False
     tested_on: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> tuple[tuple[str, str], ...]:
+        """What was measured of the model as a whole, in words, with 95 % intervals where there are some."""
+        told = ((words, _told(self.measured.get(key), digits)) for key, (words, digits) in _FIGURES.items())
+        return tuple((words, text) for words, text in told if text is not None)
+
+
+def _told(figure: Any, digits: int) -> str | None:
+    """A figure, or [figure, low, high], as text; None for anything else."""
+    values = list(figure) if isinstance(figure, list | tuple) else [figure]
+    if len(values) not in (1, 3) or not all(isinstance(value, int | float) for value in values):
+        return None
+    value, *interval = (f"{value:.{digits}f}" for value in values)
+    return f"{value} ({interval[0]} to {interval[1]})" if interval else value

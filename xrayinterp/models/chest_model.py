@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ..errors import Code, XrayInterpError
 from ..imaging import geometry
-from ..imaging.geometry import Fit, Frame
+from ..imaging.geometry import Fit, FloatImage, Frame
 from ..imaging.radiograph import Radiograph
 from .card import Calibration, Card, FindingMetrics, Interval, Layer, OperatingPoint
-from .prepare import as_square, resize, to_input
+from .prepare import as_square, on_film, to_input
 
 __all__ = [
     "Calibration",
@@ -66,13 +64,30 @@ class ChestModel:
             )
         return self.findings.index(finding)
 
+    def layer(self, name: str) -> Layer:
+        """A dissection layer by name.
+
+        Raises:
+            XrayInterpError: `unknown-layer`, listing those there are.
+        """
+        if name not in self.layers:
+            raise XrayInterpError(
+                Code.UNKNOWN_LAYER, f"Model {self.name!r} has no layer {name!r}.", f"It has: {', '.join(self.layers)}."
+            )
+        return self.layers[name]
+
     def frame(self, radiograph: Radiograph, fit: Fit = "crop") -> Frame:
         """The square of the film that the model sees."""
         return geometry.frame(*radiograph.shape, fit)
 
     def prepare(self, radiograph: Radiograph, fit: Fit = "crop") -> Tensor:
         """Input (1, 1, size, size) float32 in [-scale, scale] on the module's device."""
-        square = as_square(torch.from_numpy(geometry.cut(radiograph.pixels, self.frame(radiograph, fit))))
+        return self.prepare_pixels(radiograph.pixels, fit)
+
+    def prepare_pixels(self, pixels: FloatImage, fit: Fit = "crop") -> Tensor:
+        """`prepare` for a film that is no `Radiograph`: pixels (H, W) in [0, 1], bone white."""
+        height, width = pixels.shape
+        square = as_square(geometry.cut(pixels, geometry.frame(height, width, fit)))
         return to_input(square, size=self.size, detail=self.detail, scale=self.scale).to(self.device)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -83,18 +98,12 @@ class ChestModel:
 
     def to_display(
         self, values: Tensor, radiograph: Radiograph, fit: Fit = "crop", *, smooth: bool = True
-    ) -> npt.NDArray[np.float32]:
+    ) -> FloatImage:
         """A map (h, w) over the model's square drawn on the film's grid: (H, W), NaN where the model saw nothing.
 
         `smooth` interpolates bilinearly; otherwise each cell is drawn as it is.
         """
-        square = self.frame(radiograph, fit)
-        grid = values.detach().float().cpu()[None, None]
-        if smooth:
-            full = resize(grid, square.side)
-        else:
-            full = torch.nn.functional.interpolate(grid, (square.side, square.side), mode="nearest-exact")
-        return geometry.paste(full[0, 0].numpy(), square)
+        return on_film(values.detach().float().cpu().numpy(), self.frame(radiograph, fit), smooth=smooth)
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import Code, XrayInterpError
-from .card import Calibration, FindingMetrics, OperatingPoint
+from .card import GLOBAL, ZONES, Calibration, FindingMetrics, OperatingPoint
 from .layout import DenseNetShape
 
 METADATA_KEY = "xrayinterp"
@@ -73,6 +73,8 @@ class Structure(_Strict):
             raise ValueError("two findings bear the same name")
         if self.slots and tuple(s for s in self.slots if s) != self.findings:
             raise ValueError("the named slots are not the findings")
+        if self.task == "severity" and self.findings not in (ZONES, (*ZONES, GLOBAL)):
+            raise ValueError(f"the outputs of a severity model are {', '.join(ZONES)} and, if it has one, {GLOBAL}")
         return self
 
 

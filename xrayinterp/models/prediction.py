@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from .card import GLOBAL
 from .chest_model import Calibration, ChestModel, FindingMetrics, OperatingPoint
-
-GLOBAL = "global"
-"""The output of a severity model that is the sum of its zones."""
 
 ZONE_MAX = 3.0
 """Highest score of a zone."""
