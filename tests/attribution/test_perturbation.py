@@ -251,3 +251,17 @@ def test_a_real_films_units_are_ablated_exactly(data_root: Path) -> None:
     drops = unit_drops(Forward(model, x), Target(index))
     total = drops.sum() + model.module.get_parameter("classifier.bias")[index]
     torch.testing.assert_close(total, model.logits(x)[0, index], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["occlusion", "rise"])
+def test_further_targets_run_nothing(method: str) -> None:
+    net, x = random_densenet(0).float(), film_batch(0, samples=2).float()
+    runs: list[int] = []
+    net.register_forward_pre_hook(lambda *_: runs.append(1))
+    forward = Forward(net, x)
+    first = native_map(forward, 1, method)
+    before = len(runs)
+    second = native_map(forward, Target(torch.tensor([2, 0]), -1), method)
+    assert len(runs) == before
+    assert torch.equal(first, native_map(Forward(net, x), 1, method))
+    assert torch.equal(second, native_map(Forward(net, x), Target(torch.tensor([2, 0]), -1), method))

@@ -96,9 +96,17 @@ def test_a_quota_for_each_layer_empties_none() -> None:
 def test_means_over_films_count_each_film_once() -> None:
     films = [compare_finders(NET, film_batch(seed, samples=1), 1, ("marginal_taylor", "random")) for seed in range(3)]
     means = mean_over_films(films)
-    assert means["jaccard"].shape == (2, 2)
-    expected = np.mean([film.paths[0].retention for film in films])
-    assert means["retention"][0] == pytest.approx(expected)
+    assert (means.labels, means.films) == (("marginal_taylor", "random"), (3, 3))
+    assert means.jaccard[0, 1] == pytest.approx(np.mean([film.jaccard[0, 1] for film in films]))
+
+
+def test_a_film_on_which_a_finder_has_no_path_is_left_out_of_its_means() -> None:
+    both, one = (compare_finders(NET, X, 1, labels) for labels in (("marginal_taylor", "random"), ("random", "greedy")))
+    means = mean_over_films([both, one])
+    assert (means.labels, means.films) == (("marginal_taylor", "random", "greedy"), (1, 2, 1))
+    assert means.jaccard[0, 1] == pytest.approx(both.jaccard[0, 1])
+    assert means.jaccard[1, 2] == pytest.approx(one.jaccard[0, 1])
+    assert np.isnan(means.jaccard[0, 2])
 
 
 def test_a_candidate_without_a_path_is_named_and_the_others_are_compared() -> None:

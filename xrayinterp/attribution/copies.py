@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
+import torch
 from torch import Tensor
 
 from ..operators.batching import batched
@@ -27,11 +28,11 @@ def gradients(forward: Forward, target: Target, copies: Iterable[Tensor]) -> Ite
     return batched(gradient, copies)
 
 
-def scores(forward: Forward, target: Target, copies: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The target's signed logit of each copy, a scalar, in order; copies are drawn lazily."""
+def logits(forward: Forward, key: Hashable, copies: Iterable[Tensor]) -> Tensor:
+    """The logits (copies, F) of copies of one film, run once for all targets; `key` names film and copies."""
 
-    def score(batch: Tensor) -> Tensor:
+    def run(batch: Tensor) -> Tensor:
         with Lean():
-            return target.scores(Forward(forward.module, batch).outputs())
+            return Forward(forward.module, batch).outputs()
 
-    return batched(score, copies)
+    return forward.remembered(key, lambda: torch.stack(list(batched(run, copies))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ class Forward:
         self._tape: Tape | None = None
         self._relevance: RelevanceGraph | None = None
         self._outputs: Tensor | None = None
+        self._remembered: dict[Hashable, Tensor] = {}
         _check_input(x)
         _check_module(self.module)
 
@@ -73,6 +74,12 @@ class Forward:
             _check_logits(graph.logits, self.x)
             self._relevance = graph
         return self._relevance
+
+    def remembered(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """A small tensor without a graph that a method makes once for all targets."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        return self._remembered[key]
 
     def input_gradient(self, target: Target, rule: ReluRule = plain) -> Tensor:
         """What arrives at x from the target, under a rule for ReLUs: by default the gradient, (N, C, H, W)."""

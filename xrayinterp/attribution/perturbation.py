@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import tee
+from functools import partial
 from math import ceil
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import Code, XrayInterpError
 from ..operators.batching import MEMORY
 from ..operators.intercept import above_last_map
-from .copies import films, scores
+from .copies import films, logits
 from .fills import Fill, filled
 from .forward import Forward
 from .registry import Range, attribution
@@ -41,7 +41,8 @@ def occlusion(
     """M(u) = mean over windows W that hold u of f(x) - f(x with W filled).
 
     W are squares of `window` at steps of `stride`, in 224ths of the film's shorter side; those at the far edges are
-    cut off there. Costs 0.6 forwards a window: 784 by default, a quarter as many at twice the stride.
+    cut off there. Costs 0.6 forwards a window: 784 by default, a quarter as many at twice the stride; further targets
+    are free.
     """
     H, W = forward.x.shape[-2:]
     rows, columns = (_windows(side, window, stride, min(H, W)) for side in (H, W))
@@ -55,7 +56,8 @@ def occlusion(
 
     own, fillings, drops = target.scores(forward.outputs()), filled(forward.x, fill), []
     for number, (film, one) in enumerate(films(forward, target)):
-        drops.append(own[number] - torch.stack(list(scores(forward, one, occluded(film, fillings[number])))))
+        key = "occlusion", number, window, stride, fill
+        drops.append(own[number] - one.scores(logits(forward, key, occluded(film, fillings[number]))))
     D = torch.stack(drops).view(-1, len(rows), len(columns))
     covers_row, covers_column = _covers(rows, H).to(D), _covers(columns, W).to(D)
     mean = torch.einsum("rh,nrc,cw->nhw", covers_row, D, covers_column)
@@ -86,16 +88,18 @@ def rise(
 
     Each mask is a grid of `cells` to a side, a cell open with probability p = `kept`, drawn up bilinearly and shifted
     at random. Logits have any offset, and it would add that many times the masks' own unevenness; the publication,
-    which masks probabilities, leaves it in (`offset`). Costs 0.6 forwards a mask; the error falls as 1/sqrt(n).
+    which masks probabilities, leaves it in (`offset`). Costs 0.6 forwards a mask, further targets nothing; the error
+    falls as 1/sqrt(n).
     """
     fillings = filled(forward.x, fill)
     size = forward.x.shape[-2:]
     maps = []
     for number, (film, one) in enumerate(films(forward, target)):
-        shown, kept_for_later = tee(_masks(masks, cells, kept, size, seed, film))
-        copies = (torch.lerp(fillings[number], film, mask) for mask in shown)
+        drawn = partial(_masks, masks, cells, kept, size, seed, film)
+        copies = (torch.lerp(fillings[number], film, mask) for mask in drawn())
+        scores = one.scores(logits(forward, ("rise", number, masks, cells, kept, fill, seed), copies))
         f, m, fm = film.new_zeros(()), torch.zeros_like(film[:1]), torch.zeros_like(film[:1])
-        for score, mask in zip(scores(forward, one, copies), kept_for_later, strict=True):
+        for score, mask in zip(scores, drawn(), strict=True):
             f, m, fm = f + score, m + mask, fm + score * mask
         maps.append((fm - f / masks * m if offset == "removed" else fm) / (masks * kept))
     return torch.stack(maps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -131,7 +132,7 @@ def compare_finders(
     missing: dict[str, str] = {}
     for one in _chosen(candidates):
         try:
-            found[one.label] = _paths(forward, as_target(target), one, [sparsity], quota, seed)[0]
+            found[one.label] = candidate_paths(forward, as_target(target), one, [sparsity], quota=quota, seed=seed)[0]
         except XrayInterpError as error:
             if error.code is not Code.NO_PATHWAY:
                 raise
@@ -167,10 +168,29 @@ def retention_curves(
     forward = _one_film(model, x)
     return {
         one.label: tuple(
-            _figures(one.label, path) for path in _paths(forward, as_target(target), one, sparsities, quota, seed)
+            _figures(one.label, path)
+            for path in candidate_paths(forward, as_target(target), one, sparsities, quota=quota, seed=seed)
         )
         for one in _chosen(candidates)
     }
+
+
+def candidate_paths(
+    forward: Forward,
+    target: Target,
+    candidate: Candidate | str,
+    sparsities: Sequence[float],
+    *,
+    quota: Quota = "global",
+    seed: int = 0,
+) -> tuple[Pathway, ...]:
+    """A candidate's paths of one forward at each sparsity.
+
+    Raises:
+        XrayInterpError: `unknown-method`; `no-pathway` where it finds none.
+    """
+    (one,) = _chosen([candidate])
+    return paths_of(forward, target, one.finder, sparsities, make_search(quota, seed, one.options))
 
 
 def jaccard(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
@@ -196,13 +216,6 @@ def _chosen(candidates: Sequence[Candidate | str]) -> list[Candidate]:
             f"There are: {', '.join(CANDIDATES)}.",
         )
     return [CANDIDATES[one] if isinstance(one, str) else one for one in candidates]
-
-
-def _paths(
-    forward: Forward, target: Target, candidate: Candidate, sparsities: Sequence[float], quota: Quota, seed: int
-) -> tuple[Pathway, ...]:
-    search = make_search(quota, seed, candidate.options)
-    return paths_of(forward, target, candidate.finder, sparsities, search)
 
 
 def _figures(label: str, path: Pathway) -> PathFigures:
@@ -246,15 +259,29 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return ratio
 
 
-def mean_over_films(comparisons: Sequence[FinderComparison]) -> dict[str, Floats]:
-    """Means over films of a comparison's matrices and figures, each film counting once; keys name them.
+@dataclass(frozen=True)
+class FinderMeans:
+    """Means over films, each counting once where the finders have a path on it.
 
-    All must have paths of the same finders. `jaccard` and `chance` (F, F); `retention`, `dead_share`, `reached` and
-    `emptied` (F,); NaN entries are left out.
+    `films` (F,): how many those are. `jaccard`, `chance` (F, F); NaN where no film has both paths.
     """
-    columns = {
-        name: np.array([[getattr(path, name) for path in one.paths] for one in comparisons], dtype=np.float64)
-        for name in ("retention", "dead_share", "reached", "emptied")
-    }
-    matrices = {name: np.stack([getattr(one, name) for one in comparisons]) for name in ("jaccard", "chance")}
-    return {name: np.nanmean(values, axis=0) for name, values in (columns | matrices).items()}
+
+    labels: tuple[str, ...]
+    films: tuple[int, ...]
+    jaccard: Floats
+    chance: Floats
+
+
+def mean_over_films(comparisons: Sequence[FinderComparison]) -> FinderMeans:
+    """Overlap of the paths of several films; finders in the order of their first appearance."""
+    labels = tuple(dict.fromkeys(label for one in comparisons for label in one.labels))
+    found = {name: np.full((len(comparisons), len(labels), len(labels)), np.nan) for name in ("jaccard", "chance")}
+    for n, one in enumerate(comparisons):
+        places = [labels.index(label) for label in one.labels]
+        for name, stack in found.items():
+            stack[n][np.ix_(places, places)] = getattr(one, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # pairs without a film
+        means = {name: np.nanmean(stack, axis=0) for name, stack in found.items()}
+    films = tuple(sum(label in one.labels for one in comparisons) for label in labels)
+    return FinderMeans(labels, films, means["jaccard"], means["chance"])

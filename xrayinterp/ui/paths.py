@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..attribution.pathway_masks import PrunedForward, Quota
-from ..attribution.pathways import Pathway, make_search, paths_of
+from ..attribution.pathways import Pathway
 from ..attribution.target import Target
 from ..evaluation.pathway_concepts import PathConcepts, concepts_on_path
 from ..evaluation.pathway_linear import SHARES, LinearCheck, linear_check
@@ -17,6 +17,7 @@ from ..evaluation.pathways import (
     QUICK,
     FinderComparison,
     PathFigures,
+    candidate_paths,
     compare_finders,
     retention_curves,
 )
@@ -119,9 +120,7 @@ def retention(
 
 
 def _path(run: Trace, target: Target, label: str, sparsity: float, quota: Quota) -> Pathway:
-    candidate = CANDIDATES[label]
-    search = make_search(quota, 0, candidate.options)
-    return paths_of(run.forward, target, candidate.finder, [sparsity], search)[0]
+    return candidate_paths(run.forward, target, label, [sparsity], quota=quota)[0]
 
 
 def _described(run: Trace, finding: str, target: Target, label: str, path: Pathway) -> OnPath:
