@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from xrayinterp.errors import Code, XrayInterpError
-from xrayinterp.evaluation import planted_maps
+from xrayinterp.evaluation import planted, planted_maps
 from xrayinterp.evaluation.planted import ALL, LEAST_EFFECT, caused, markdown, planted_table, tabulate
+from xrayinterp.evaluation.planted_lamps import MEASURED, planted_rows, planted_worth
 from xrayinterp.evaluation.planted_maps import MEASURES, Measured, measured, planted_probes
 from xrayinterp.evaluation.planting import (
     ANY,
@@ -290,6 +291,12 @@ def test_the_whole_way_on_a_few_real_films(data_root: Path, tmp_path: Path, monk
     assert table.uses[0].asked == pytest.approx(2 * np.log(9))
     assert {row.measure for row in table.rows} <= set(MEASURES)
     assert planted_table(["gradient"], tmp_path, recipe=recipe, **options) == table  # type: ignore[arg-type]
+    assert planted_rows(["gradient"], tmp_path / "none", recipe=recipe, **options) == ()  # type: ignore[arg-type]
+    monkeypatch.setattr(planted, "LEAST_EFFECT", -100.0)  # so short a training teaches nothing
+    rows = planted_rows(["gradient", "centre"], tmp_path / "lamps", recipe=recipe, **options)  # type: ignore[arg-type]
+    assert {row.metric for row in rows} == set(MEASURED)
+    assert {row.film.split("/")[0] for row in rows} == {"collimation"}
+    assert {(one.outcome, one.maps) for one in planted_worth(rows)} == {("planted", 2 * len({r.film for r in rows}))}
     with pytest.raises(XrayInterpError) as caught:
         planted_table(["gradient"], tmp_path, finding="Common cold")
     assert caught.value.code is Code.UNKNOWN_FINDING

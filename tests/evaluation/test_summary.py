@@ -137,7 +137,9 @@ def test_where_none_passes_the_record_says_so(tmp_path: Path, monkeypatch: pytes
     for module in (choice_module, standing_module):
         monkeypatch.setattr(module, "MEASURED", tmp_path / "builtin")
     standing.cache_clear()
-    main(tmp_path / "values.parquet")
+    hits = [row(i, "gradcam", m, float(i % 2)) for i in range(40) for m in ("pointing", "stability")]
+    save_rows(hits, tmp_path / "judged.parquet", SETTINGS)
+    main(tmp_path / "values.parquet", tmp_path / "judged.parquet", tmp_path / "judged.parquet")
     shown = standing("made", SETTINGS["model_sha256"])
     standing.cache_clear()
     assert shown.measured
@@ -146,6 +148,8 @@ def test_where_none_passes_the_record_says_so(tmp_path: Path, monkeypatch: pytes
     assert "4 films of 2 patients" in shown.described
     assert "No method passed" in shown.described
     assert json.loads((tmp_path / "builtin" / "made.json").read_text())["settings"] == SETTINGS
+    judges = {(w.lamp, w.outcome): w.auroc.value for w in shown.worth if w.auroc is not None}
+    assert judges == {("stable", "pointing"): 1.0, ("stable", "planted"): 1.0}
 
 
 def test_choice_names_the_measures_it_lacks() -> None:

@@ -11,7 +11,8 @@ from helpers.fake_explanation import fake_explanation, fake_trust
 from pypdf import PdfReader
 
 from xrayinterp.evaluation import standing as standings
-from xrayinterp.evaluation.lamps import LAMPS, UNDER_THE_STRIP, MapTrust, Reading
+from xrayinterp.evaluation.lamps import LAMPS, UNDER_THE_STRIP, LampWorth, MapTrust, Reading
+from xrayinterp.models.card import Interval
 from xrayinterp.report import trust_words
 from xrayinterp.report.content import content
 from xrayinterp.report.content_trust import trust
@@ -83,3 +84,18 @@ def test_a_method_that_fails_is_said_to_on_the_first_page(tmp_path: Path, monkey
     finally:
         standings.standing.cache_clear()
     assert any("not evidence for this finding" in warning and "weights" in warning for warning in said)
+
+
+def test_what_a_lamp_is_worth_is_told_where_it_was_measured() -> None:
+    area = Interval(0.68, 0.6, 0.76)
+    worth = (
+        LampWorth("stable", "pointing", None, area, 100, 40),
+        LampWorth("stable", "planted", None, None, 0, 0),
+        LampWorth("stable", "correct", "gradient", area, 10, 5),
+    )
+    line = trust_words.judge_line(LAMPS["stable"], worth)
+    assert "0.68 (0.60 to 0.76)" in line
+    assert "outline" in line
+    assert "planted" not in line
+    assert "right predictions" not in line
+    assert trust_words.judge_line(LAMPS["faithful"], worth) == ""

@@ -1,6 +1,6 @@
 """Which map is shown first: chosen on val by measurements, by a rule fixed beforehand.
 
-    python -m xrayinterp.evaluation.choice OUT/values.parquet
+    python -m xrayinterp.evaluation.choice VAL/values.parquet --judged TEST/values.parquet --planted lamps.parquet
 
 1. Sanity first. A method fails where the mean of its maps on the lamp `follows-finding` or `follows-weights` is red.
    Candidates are green on both, are no baseline, and need one forward and a few backwards, for the page shows them at
@@ -10,13 +10,15 @@
    lowest score is the default; equal ones go by cost.
 3. Beside it stand the best candidates of two other families.
 Should no method pass the first step, all single-pass methods are ranked, and the record says so.
+
+What the lamps are worth as judges of maps is measured on other films, and on planted causes, and goes into the record.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,9 +29,11 @@ import typer
 from ..attribution.registry import METHODS
 from ..errors import Code, XrayInterpError
 from .journal import Row, load_rows
+from .lamps import LampWorth
 from .measures import METRICS
+from .planted_lamps import planted_worth
 from .standing import MEASURED, Fault
-from .summary import Summary, summarise
+from .summary import Summary, lamp_worth, summarise
 
 FAULTS: Mapping[str, Fault] = {"class-sensitivity": "class", "weight-sensitivity": "weights"}
 LOCALISATION = ("pointing", "energy", "iou")
@@ -79,7 +83,9 @@ def choose_default(summaries: Sequence[Summary], *, further: int = 2) -> Choice:
     return Choice(ordered[0], beside, fails, {method: scores[method] for method in ordered}, passed)
 
 
-def record(choice: Choice, rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, Any]:
+def record(
+    choice: Choice, rows: Sequence[Row], settings: Mapping[str, Any], worth: Sequence[LampWorth] = ()
+) -> dict[str, Any]:
     """What `standing` reads: JSON types."""
     films, patients = len({row.film for row in rows}), len({row.patient for row in rows})
     splits = ", ".join(sorted({row.split for row in rows}))
@@ -92,17 +98,26 @@ def record(choice: Choice, rows: Sequence[Row], settings: Mapping[str, Any]) -> 
         "fails": {method: list(faults) for method, faults in choice.fails.items()},
         "described": described,
         "scores": choice.scores,
+        "worth": [asdict(one) for one in worth],
         "settings": dict(settings),
     }
 
 
-def main(values: Annotated[Path, typer.Argument(help="values.parquet of a run on val.", show_default=False)]) -> None:
+def main(
+    values: Annotated[Path, typer.Argument(help="values.parquet of a run on val.", show_default=False)],
+    judged: Annotated[
+        Path | None, typer.Option(help="values.parquet of a run on other films, to judge the lamps by.")
+    ] = None,
+    planted: Annotated[Path | None, typer.Option(help="lamps.parquet of `planted_lamps`.")] = None,
+) -> None:
     """Choose the default map from a run of `xrayinterp evaluate` and ship the record."""
     rows, settings = load_rows(values)
     choice = choose_default(summarise(rows))
+    worth = [] if judged is None else list(lamp_worth(load_rows(judged)[0]))
+    worth += [] if planted is None else planted_worth(load_rows(planted)[0])
     MEASURED.mkdir(exist_ok=True)
     file = MEASURED / f"{settings['model']}.json"
-    file.write_text(json.dumps(record(choice, rows, settings), indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(record(choice, rows, settings, worth), indent=1) + "\n", encoding="utf-8")
     typer.echo(f"{file}: {choice.default}, then {', '.join(choice.further)}")
 
 

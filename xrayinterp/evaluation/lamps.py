@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import Code, XrayInterpError
+from ..models.card import Interval
 
 State = Literal["good", "doubtful", "bad", "not-measurable", "by-construction"]
 
@@ -69,6 +70,25 @@ class MapTrust:
 
     method: str
     readings: tuple[Reading, ...]
+
+
+Outcome = Literal["pointing", "planted", "correct"]
+"""What a lamp may tell: whether a map's peak lies in the outline, on a planted cause, or whether the model is right."""
+
+
+@dataclass(frozen=True)
+class LampWorth:
+    """How well a lamp tells good maps from bad ones: AUROC over maps of flagged findings, `hits` of `maps` being good.
+
+    `method` None: the maps of all methods together.
+    """
+
+    lamp: str
+    outcome: Outcome
+    method: str | None
+    auroc: Interval | None
+    maps: int
+    hits: int
 
 
 LAMPS: Mapping[str, Lamp] = MappingProxyType(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -124,6 +124,57 @@ def planted_table(
         XrayInterpError: `data-missing` without NIH films, `unknown-method`, `unknown-finding`, `bad-option`.
     """
     chosen = [method_named(method).name for method in methods]
+    uses, rows = [], []
+    for trial in trials(
+        shortcuts,
+        finding,
+        strength,
+        films,
+        train_films=train_films,
+        held_out_films=held_out_films,
+        recipe=recipe,
+        seed=seed,
+    ):
+        uses += [use(net, trial.cases) for net in (trial.net, trial.control)]
+        rows += [
+            row
+            for net in (trial.net, trial.control)
+            for row in measured(net, trial.cases, trial.kept, chosen, folder / trial.shortcut / net.planting.name, tick)
+        ]
+    return PlantedTable(tuple(uses), tabulate(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A net with one planted cause and the control net, on the same films `cases`; `kept` (n,) are those measured."""
+
+    net: PlantedNet
+    control: PlantedNet
+    cases: Cases
+    kept: npt.NDArray[np.intp]
+
+    @property
+    def shortcut(self) -> str:
+        """What was planted."""
+        return self.cases.shortcut
+
+
+def trials(
+    shortcuts: Sequence[str],
+    finding: str,
+    strength: float,
+    films: int,
+    *,
+    train_films: int | None = None,
+    held_out_films: int = HELD_OUT,
+    recipe: Recipe = RECIPE,
+    seed: int = 0,
+) -> Iterator[Trial]:
+    """Nets trained, or read if they are, and their films, shortcut by shortcut; arguments as in `planted_table`.
+
+    Raises:
+        XrayInterpError: as `planted_table`.
+    """
     if not 0.5 < strength < 1 or films < 1:
         raise XrayInterpError(
             Code.BAD_OPTION,
@@ -134,18 +185,10 @@ def planted_table(
     most = {"train": train_films, "val": held_out_films, "test": held_out_films}
     plain = {split: plain_films(split, finding, limit=limit, seed=seed) for split, limit in most.items()}
     free = planted_net(control(rules[0], shortcuts), plain["train"], plain["val"], recipe)
-    uses, rows = [], []
     for rule in rules:
         net = planted_net(rule, plain["train"], plain["val"], recipe)
         cases = held_out(plain["test"], rule.shortcuts[0], seed)
-        uses += [use(net, cases), use(free, cases)]
-        kept = caused(net, cases, films)
-        rows += [
-            row
-            for one in (net, free)
-            for row in measured(one, cases, kept, chosen, folder / cases.shortcut / one.planting.name, tick)
-        ]
-    return PlantedTable(tuple(uses), tabulate(rows))
+        yield Trial(net, free, cases, caused(net, cases, films))
 
 
 def caused(net: PlantedNet, cases: Cases, most: int) -> npt.NDArray[np.intp]:

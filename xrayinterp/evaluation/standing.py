@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from ..models.card import Interval
+from .lamps import LampWorth
 
 MEASURED = Path(__file__).parent / "builtin"
 """One JSON file a model, written by `python -m xrayinterp.evaluation.choice`."""
@@ -21,6 +24,7 @@ class Standing:
 
     `default` is the map shown first, chosen on val; `further` the two beside it. `fails` names, for each method that
     ignores the class or the weights, which of the two. `described` says on which films, or that nothing was measured.
+    `worth`: what the lamps of the trust strip are worth as judges of maps.
     """
 
     model: str
@@ -29,6 +33,7 @@ class Standing:
     fails: Mapping[str, tuple[Fault, ...]]
     described: str
     measured: bool
+    worth: tuple[LampWorth, ...] = ()
 
 
 @cache
@@ -55,4 +60,9 @@ def standing(model: str, sha256: str | None) -> Standing:
         {name: tuple(faults) for name, faults in record["fails"].items()},
         record["described"],
         True,
+        tuple(_worth(one) for one in record.get("worth", ())),
     )
+
+
+def _worth(one: dict[str, Any]) -> LampWorth:
+    return LampWorth(**one | {"auroc": None if one["auroc"] is None else Interval(**one["auroc"])})

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..models.card import Interval
 from .journal import Row
-from .lamps import LAMPS, State
+from .lamps import LAMPS, LampWorth, Outcome, State
 from .measures import METRICS, Metric
 from .statistics import auroc_over_patients, holm, mean_interval, sign_flip_p
 
 RIVAL = "centre"
 """The method that looks at no film: whoever is not better than it, shows where findings usually are."""
-
-Outcome = Literal["pointing", "correct"]
 
 
 @dataclass(frozen=True)
@@ -39,21 +36,6 @@ class Summary:
     reference: float | None
     state: State | None
     p: float | None
-
-
-@dataclass(frozen=True)
-class LampWorth:
-    """How well a lamp tells good maps from bad ones: AUROC over maps of flagged findings, `hits` of `maps` being good.
-
-    `method` None: the maps of all methods together.
-    """
-
-    lamp: str
-    outcome: Outcome
-    method: str | None
-    auroc: Interval | None
-    maps: int
-    hits: int
 
 
 def summarise(rows: Sequence[Row], *, seed: int = 0) -> tuple[Summary, ...]:

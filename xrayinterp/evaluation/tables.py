@@ -7,11 +7,13 @@ from typing import Any
 
 from ..models.card import Interval
 from .journal import Row
+from .lamps import LampWorth, Outcome
 from .measures import METRICS
-from .summary import RIVAL, LampWorth, Outcome, Summary, by_finding, summarise
+from .summary import RIVAL, Summary, by_finding, summarise
 
 OUTCOMES: Mapping[Outcome, str] = {
     "pointing": "maps whose peak hits the outline from others",
+    "planted": "maps whose peak hits the planted cause from others",
     "correct": "right predictions from wrong ones",
 }
 _ARROWS = {"higher": "↑", "lower": "↓"}

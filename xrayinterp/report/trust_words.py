@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..evaluation.lamps import Lamp, Reading, State
+from collections.abc import Sequence
+
+from ..evaluation.lamps import Lamp, LampWorth, Outcome, Reading, State
 from .words import percent, plain
 
 STATES: dict[State, str] = {
@@ -47,6 +49,23 @@ def cut_offs(lamp: Lamp) -> str:
     if lamp.direction == "higher":
         return f"Higher is better: good from {good}, poor up to {bad}."
     return f"Lower is better: good up to {good}, poor from {bad}."
+
+
+_OUTCOMES: dict[Outcome, str] = {
+    "pointing": "maps whose peak lies in the outline",
+    "planted": "maps whose peak lies on a planted cause",
+    "correct": "right predictions",
+}
+
+
+def judge_line(lamp: Lamp, worth: Sequence[LampWorth]) -> str:
+    """What the lamp was measured to tell, of maps of all methods together; empty where that was not measured."""
+    told = [
+        f"{_OUTCOMES[one.outcome]} {one.auroc.value:.2f} ({one.auroc.low:.2f} to {one.auroc.high:.2f})"
+        for one in worth
+        if one.lamp == lamp.name and one.method is None and one.auroc is not None
+    ]
+    return f"As a judge it tells, by AUROC (0.5 is chance): {'; '.join(told)}." if told else ""
 
 
 def share(value: float) -> float:

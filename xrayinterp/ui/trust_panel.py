@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
 
-from ..evaluation.lamps import LAMPS, UNDER_THE_STRIP, Lamp, Reading
+from ..evaluation.lamps import LAMPS, UNDER_THE_STRIP, Lamp, LampWorth, Reading
 from ..explanation import Explanation
-from ..report.trust_words import common_reason, cut_offs, reference_line, share, state_line
+from ..report.trust_words import common_reason, cut_offs, judge_line, reference_line, share, state_line
 from ..report.words import method as method_words
 from . import beside, page, services
 from .beside import asked_of
@@ -27,7 +28,7 @@ def trust_panel(case: Case, explanation: Explanation) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key="trust-head"):
             page.heading("How far this map can be trusted, measured on this film")
             with st.popover("What the lamps mean"):
-                _definitions()
+                _definitions(services.standing_of(case.model).worth)
         watched(work, lambda: _strip(work, method), key="trust-strip", whole=False)
         page.line(UNDER_THE_STRIP)
 
@@ -98,6 +99,11 @@ def _mark(kind: str, left: float, width: float | None = None) -> str:
     return f'<i class="{kind}" style="left:{100 * left:.1f}%{wide}"></i>'
 
 
-def _definitions() -> None:
+def _definitions(worth: Sequence[LampWorth]) -> None:
     page.line("Bars run from 0 to 1; the paler stretch is where the lamp is good, the white tick the reference.")
-    page.facts([(lamp.title, f"{lamp.question} {lamp.measure} {cut_offs(lamp)}") for lamp in LAMPS.values()])
+    page.facts(
+        [
+            (lamp.title, " ".join(filter(None, (lamp.question, lamp.measure, cut_offs(lamp), judge_line(lamp, worth)))))
+            for lamp in LAMPS.values()
+        ]
+    )
