@@ -9,8 +9,9 @@ Both finish what is not done yet, and may be stopped and begun anew.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -135,9 +136,11 @@ def run_command(
 
 @app.command("table")
 def table_command(folder: Folder, methods: Methods = ALL, seeds: Seeds = 2) -> None:
-    """Write roar.md beside the results."""
-    file = folder / "roar.md"
-    file.write_text(report(effusion(), _plan(methods, seeds), folder), encoding="utf-8")
+    """Write roar.md and roar.json beside the results."""
+    task, plan, file = effusion(), _plan(methods, seeds), folder / "roar.md"
+    file.write_text(report(task, plan, folder), encoding="utf-8")
+    found = [asdict(line) for line in lines(task, plan, folder)]
+    file.with_suffix(".json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     typer.echo(str(file))
 
 
