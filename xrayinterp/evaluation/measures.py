@@ -100,12 +100,14 @@ class Bench:
     films: Films
     atlases: tuple[Atlas, ...]
     copies: Copies
+    methods: tuple[str, ...]
     seed: int
 
     @cached_property
     def shared(self) -> Shared:
         """What all methods and findings are compared with on this film."""
-        return Shared(self.model, self.forward.x, lambda: self.copies.all, self.seed)
+        settings = {method: method_named(method).settings({}) for method in self.methods}
+        return Shared(self.model, self.forward.x, settings, lambda: self.copies.all, self.seed)
 
     @cached_property
     def removed(self) -> Removals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -35,7 +35,7 @@ from .perturbation import (
     moved,
     scores_after,
 )
-from .randomisation import POLICY, Randomised, randomised, stages
+from .randomisation import POLICY, Randomised, Stage, cascade, stages
 from .references import Films
 from .similarity import Likeness, Map, as_read, constant, mean_likeness, mean_of, spearman
 from .stability import HOLDS, NOISE, SHIFT, Changed, back_in_place, changed_films
@@ -47,20 +47,30 @@ CHANCE_COPIES = 7
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """Forwards of one film that the lamps of many maps can share, at the cost of keeping them all.
+    """What the lamps of several methods' maps share on one film.
 
-    `copies` (depth by depth, each of its own): the model randomised, the same for all films.
+    `settings`: those methods, with their options. `copies`, depth by depth: the model randomised, the same for all
+    films. One depth at a time is run for all methods, since each forward's graph is large.
     """
 
     model: ChestModel
     x: Tensor
+    settings: Mapping[str, Mapping[str, Any]]
     copies: Callable[[], Iterable[Randomised]]
     seed: int
+    _stages: dict[int, dict[str, list[Stage]]] = field(default_factory=dict)
 
-    @cached_property
-    def randomised(self) -> tuple[tuple[Randomised, Forward], ...]:
-        """The film through ever more randomised models."""
-        return tuple((step, Forward(step.model, self.x)) for step in self.copies())
+    def stages(self, target: Target, method: str) -> list[Stage]:
+        """One method's maps of an output at every depth of randomisation; the first call makes those of all methods."""
+        index = int(target.index)
+        if index not in self._stages:
+            found: dict[str, list[Stage]] = {name: [] for name in self.settings}
+            for step in self.copies():
+                forward = Forward(step.model, self.x)
+                for name, options in self.settings.items():
+                    found[name] += stages([(step, forward)], target, name, options)
+            self._stages[index] = found
+        return self._stages[index][method]
 
     @cached_property
     def changed(self) -> tuple[list[Changed], Forward]:
@@ -113,11 +123,11 @@ class Subject:
         """The finding's logit on the film."""
         return float(self.forward.cut().logits.detach()[0, self.model.index(self.finding)])
 
-    def randomised(self) -> Iterable[tuple[Randomised, Forward]]:
-        """The film through ever more randomised models; without `shared` each is gone when the next comes."""
+    def stages(self) -> Iterable[Stage]:
+        """The map at every depth of randomisation."""
         if self.shared is not None:
-            return self.shared.randomised
-        return ((step, Forward(step.model, self.forward.x)) for step in randomised(self.model, seed=self.seed))
+            return self.shared.stages(self.target, self.method)
+        return cascade(self.model, self.forward.x, self.target, self.method, self.settings, seed=self.seed)
 
     def changed(self) -> tuple[list[Changed], Forward]:
         """The film hardly changed, and all changes through the model."""
@@ -136,7 +146,7 @@ def follows_weights(subject: Subject) -> Reading:
     """Likeness of the map to those of ever more randomised models."""
     name = "follows-weights"
     own, found = Likeness(subject.native), []
-    for stage in stages(subject.randomised(), subject.target, subject.method, subject.settings):
+    for stage in subject.stages():
         alike = own.to(stage.values[0, 0].float().cpu().numpy())
         found.append({"depth": stage.depth, "from": stage.block[0], **vars(alike)})
     magnitudes = np.abs(subject.native)

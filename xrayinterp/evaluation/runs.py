@@ -134,7 +134,8 @@ def _film_rows(
     run: Run, film: ProbeFilm, missing: dict[str, tuple[Metric, ...]], known: _Known
 ) -> Iterator[tuple[str, tuple[Metric, ...], list[Row]]]:
     seen = film_cases(run.model, film, run.fit)
-    bench = Bench(run.model, Forward(run.model, seen.x), known.films, known.atlases, known.copies, run.seed)
+    methods = tuple(method for method, metrics in missing.items() if metrics)
+    bench = Bench(run.model, Forward(run.model, seen.x), known.films, known.atlases, known.copies, methods, run.seed)
     for method, metrics in missing.items():
         if metrics:
             yield method, metrics, _rows(bench, seen, method, metrics)
