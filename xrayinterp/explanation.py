@@ -265,6 +265,15 @@ def _provenance(
         "fit": run.fit,
         "layer": LAYER,
         "methods": {method: dict(values) for method, values in settings.items()},
-        "atlases": [{"probe": atlas.probe, "definition": atlas.definition, **atlas.provenance} for atlas in atlases],
+        "atlases": [_atlas_provenance(atlas) for atlas in atlases],
         "seed": seed,
     }
+
+
+_OF_ATLASES = ("films", "patients", "tail", "min_iou", "permutations", "max_p", "out_of_fold", "seed", "versions")
+
+
+def _atlas_provenance(atlas: Atlas) -> dict[str, Any]:
+    """Which probe set and rules named the units; what an atlas measured of them stays in the atlas."""
+    told = {key: atlas.provenance[key] for key in _OF_ATLASES if key in atlas.provenance}
+    return {"probe": atlas.probe, "definition": atlas.definition, **told}

@@ -313,7 +313,7 @@ def _provenance(seed: int) -> dict[str, Any]:
         "versions": {"xrayinterp": "0.1.0", "torch": "2.15.0", "numpy": "2.4.6", "python": "3.11.9"},
         "recipe": RECIPE,
         "seed": seed,
-        "atlases": ["chestx-det, norm5, khakzar2021, 558 films"],
+        "atlases": [{"probe": "chestx-det", "definition": "khakzar2021", "films": 558, "patients": 240, "seed": 0}],
     }
 
 

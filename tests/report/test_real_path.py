@@ -14,6 +14,7 @@ from xrayinterp.attribution import METHODS
 from xrayinterp.datasets.films import load_films
 from xrayinterp.explanation import explain
 from xrayinterp.imaging.reader import read
+from xrayinterp.report.content import content
 from xrayinterp.report.document import read_document, to_document
 from xrayinterp.report.pdf import render_pdf
 
@@ -44,3 +45,14 @@ def test_real_films_become_reports(data_root: Path) -> None:
         text = PdfReader(io.BytesIO(render_pdf(explanation))).pages[0].extract_text()
         assert "as confirmed by the reader" in text
         assert explanation.radiograph.sha256 in text.replace("\n", "")
+
+
+def test_provenance_of_the_built_in_atlases_fits_on_a_line_each() -> None:
+    explanation = explain(fake_radiograph(), "compact", methods=("gradcam_signed",))
+    atlases = explanation.provenance["atlases"]
+    assert [one["probe"] for one in atlases] == ["chestx-det", "covid-segmentation"]
+    rows = dict(content(explanation)["provenance"])
+    told = {name: text for name, text in rows.items() if name.startswith("Atlas ")}
+    assert list(told) == ["Atlas chestx-det", "Atlas covid-segmentation"]
+    assert all("films of" in text and "permutations" in text for text in told.values())
+    assert max(map(len, rows.values())) < 250

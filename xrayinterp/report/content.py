@@ -155,11 +155,27 @@ def _provenance(explanation: Explanation) -> list[list[str]]:
     rows.append(
         ["Concepts", f"layer {explanation.semantic.layer}; probes {', '.join(explanation.semantic.probes) or 'none'}"]
     )
-    told = ("methods", "source_sha256", "layer")  # in the rows above
+    told = ("methods", "source_sha256", "model_sha256", "layer", "atlases")  # in the rows above and below, or the card
     rows += [
         [words.readable(str(key)), _flat(value)] for key, value in explanation.provenance.items() if key not in told
     ]
-    return rows
+    return rows + [[f"Atlas {one['probe']}", _atlas(one)] for one in explanation.provenance.get("atlases", ())]
+
+
+def _atlas(made: Mapping[str, Any]) -> str:
+    """How units were named, in a line."""
+    rules = {
+        "films": "{} films",
+        "patients": "of {} patients",
+        "tail": "regions of the top {}",
+        "min_iou": "IoU above {}",
+        "max_p": "p up to {}",
+        "permutations": "over {} permutations",
+        "seed": "seed {}",
+    }
+    parts = [text.format(made[key]) for key, text in rules.items() if key in made]
+    parts += ["each film by the model that had not seen it"] if made.get("out_of_fold") else []
+    return ", ".join([*parts, f"definition {made['definition']}"]).replace(" films, of", " films of")
 
 
 def _flat(value: Any) -> str:
