@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from threading import Event
 
@@ -108,3 +110,21 @@ def test_how_stopped_work_ends_is_no_failure():
     stopped.set()
     work.wait(PATIENCE)
     assert (work.state, work.error) == ("stopped", None)
+
+
+def test_a_process_ends_cleanly_while_it_measures():
+    code = """
+import torch
+from xrayinterp.ui.measuring import Measurement
+def steps(cancelled):
+    while not cancelled():
+        torch.randn(64, 64) @ torch.randn(64, 64)
+        yield 1
+work = Measurement(steps)
+work.start()
+while not work.results:
+    pass
+"""
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")

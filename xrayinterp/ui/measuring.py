@@ -8,6 +8,7 @@ from threading import Event, Lock, Thread
 from typing import Generic, Literal, TypeVar
 
 from ..errors import Code, XrayInterpError
+from .threads import beside
 
 T = TypeVar("T")
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -36,10 +37,9 @@ class Measurement(Generic[T]):
         with self._lock:
             if self.state in ("running", "done"):
                 return
-            self._stop = Event()
+            stop = self._stop = Event()
             self.results, self.error, self.declined, self.state = (), None, False, "running"
-            self._thread = Thread(target=self._run, args=(self._stop,), daemon=True, name="xrayinterp-measuring")
-            self._thread.start()
+            self._thread = beside(lambda: self._run(stop), "measuring", stop.set)
 
     def stop(self, *, declined: bool = False) -> None:
         """Ask it to end after the step it is in."""

@@ -27,6 +27,7 @@ from ..imaging.radiograph import Radiograph, View
 from ..models import registry, weights
 from ..models.registry import ModelEntry
 from .measuring import Measurement, Steps
+from .threads import beside
 
 if TYPE_CHECKING:
     from ..explanation import Explanation, SaliencyMap, Trace
@@ -67,9 +68,7 @@ def warm() -> Thread:
         reader.warm()
         import_module("xrayinterp.ui.reading")
 
-    thread = Thread(target=prepare, daemon=True, name="xrayinterp-warm")
-    thread.start()
-    return thread
+    return beside(prepare, "warm")
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
