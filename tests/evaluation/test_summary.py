@@ -13,7 +13,15 @@ from xrayinterp.attribution import METHODS
 from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.evaluation import choice as choice_module
 from xrayinterp.evaluation import standing as standing_module
-from xrayinterp.evaluation.choice import FAITHFULNESS, FAULTS, LOCALISATION, STABILITY, choose_default, main
+from xrayinterp.evaluation.choice import (
+    FAITHFULNESS,
+    FAULTS,
+    LOCALISATION,
+    STABILITY,
+    choose_default,
+    choose_map,
+    judge_lamps,
+)
 from xrayinterp.evaluation.figure import forest
 from xrayinterp.evaluation.journal import Row, save_rows
 from xrayinterp.evaluation.lamps import LAMPS
@@ -131,6 +139,13 @@ def test_best_map_that_passes_is_the_default() -> None:
     assert list(chosen.scores.values()) == sorted(chosen.scores.values())
 
 
+def test_maps_that_are_one_by_identity_share_their_rank_and_go_by_name() -> None:
+    twins = {"gradcam_signed": GOOD, "hirescam": {name: value + 1e-7 for name, value in GOOD.items()}, "gradient": {}}
+    chosen = choose_default(summarise(measured_rows(twins)))
+    assert chosen.default == "gradcam_signed"
+    assert chosen.scores["gradcam_signed"] == chosen.scores["hirescam"]
+
+
 def test_where_none_passes_the_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = measured_rows({"gradcam": GOOD | {"class-sensitivity": 0.95}, "gradient": {"class-sensitivity": 0.95}})
     save_rows(rows, tmp_path / "values.parquet", SETTINGS)
@@ -139,7 +154,10 @@ def test_where_none_passes_the_record_says_so(tmp_path: Path, monkeypatch: pytes
     standing.cache_clear()
     hits = [row(i, "gradcam", m, float(i % 2)) for i in range(40) for m in ("pointing", "stability")]
     save_rows(hits, tmp_path / "judged.parquet", SETTINGS)
-    main(tmp_path / "values.parquet", tmp_path / "judged.parquet", tmp_path / "judged.parquet")
+    with pytest.raises(XrayInterpError, match="no record"):
+        judge_lamps(tmp_path / "judged.parquet")
+    choose_map(tmp_path / "values.parquet")
+    judge_lamps(tmp_path / "judged.parquet", tmp_path / "judged.parquet")
     shown = standing("made", SETTINGS["model_sha256"])
     standing.cache_clear()
     assert shown.measured
@@ -148,6 +166,9 @@ def test_where_none_passes_the_record_says_so(tmp_path: Path, monkeypatch: pytes
     assert "4 films of 2 patients" in shown.described
     assert "No method passed" in shown.described
     assert json.loads((tmp_path / "builtin" / "made.json").read_text())["settings"] == SETTINGS
+    save_rows(hits, tmp_path / "other.parquet", SETTINGS | {"model_sha256": "f" * 64})
+    with pytest.raises(XrayInterpError, match="other weights"):
+        judge_lamps(tmp_path / "other.parquet")
     judges = {(w.lamp, w.outcome): w.auroc.value for w in shown.worth if w.auroc is not None}
     assert judges == {("stable", "pointing"): 1.0, ("stable", "planted"): 1.0}
 

@@ -1,17 +1,18 @@
 """Which map is shown first: chosen on val by measurements, by a rule fixed beforehand.
 
-    python -m xrayinterp.evaluation.choice VAL/values.parquet --judged TEST/values.parquet --planted lamps.parquet
+    python -m xrayinterp.evaluation.choice map VAL/values.parquet
+    python -m xrayinterp.evaluation.choice judges TEST/values.parquet --planted lamps.parquet
 
 1. Sanity first. A method fails where the mean of its maps on the lamp `follows-finding` or `follows-weights` is red.
    Candidates are green on both, are no baseline, and need one forward and a few backwards, for the page shows them at
    once. Where none is green, those that do not fail are taken.
 2. Then use. Candidates are ranked on each measure of `GROUPS`: where a map points, whether the score depends on it, and
-   whether it stays when the film hardly changes. A method's score is the mean of its mean ranks on the three. The
-   lowest score is the default; equal ones go by cost.
+   whether it stays when the film hardly changes. A method's score is the mean of its mean ranks on the three; means
+   that are equal to three decimals share their rank. The lowest score is the default; equal ones go by cost, then name.
 3. Beside it stand the best candidates of two other families.
 Should no method pass the first step, all single-pass methods are ranked, and the record says so.
 
-What the lamps are worth as judges of maps is measured on other films, and on planted causes, and goes into the record.
+`judges` adds to that record what the lamps are worth as judges of maps: measured on other films and on planted causes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ import typer
 from ..attribution.registry import METHODS
 from ..errors import Code, XrayInterpError
 from .journal import Row, load_rows
-from .lamps import LampWorth
 from .measures import METRICS
 from .planted_lamps import planted_worth
 from .standing import MEASURED, Fault
@@ -83,9 +83,7 @@ def choose_default(summaries: Sequence[Summary], *, further: int = 2) -> Choice:
     return Choice(ordered[0], beside, fails, {method: scores[method] for method in ordered}, passed)
 
 
-def record(
-    choice: Choice, rows: Sequence[Row], settings: Mapping[str, Any], worth: Sequence[LampWorth] = ()
-) -> dict[str, Any]:
+def record(choice: Choice, rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, Any]:
     """What `standing` reads: JSON types."""
     films, patients = len({row.film for row in rows}), len({row.patient for row in rows})
     splits = ", ".join(sorted({row.split for row in rows}))
@@ -98,27 +96,49 @@ def record(
         "fails": {method: list(faults) for method, faults in choice.fails.items()},
         "described": described,
         "scores": choice.scores,
-        "worth": [asdict(one) for one in worth],
         "settings": dict(settings),
     }
 
 
-def main(
+app = typer.Typer(help=__doc__, add_completion=False)
+
+
+@app.command("map")
+def choose_map(
     values: Annotated[Path, typer.Argument(help="values.parquet of a run on val.", show_default=False)],
-    judged: Annotated[
-        Path | None, typer.Option(help="values.parquet of a run on other films, to judge the lamps by.")
-    ] = None,
-    planted: Annotated[Path | None, typer.Option(help="lamps.parquet of `planted_lamps`.")] = None,
 ) -> None:
     """Choose the default map from a run of `xrayinterp evaluate` and ship the record."""
     rows, settings = load_rows(values)
     choice = choose_default(summarise(rows))
-    worth = [] if judged is None else list(lamp_worth(load_rows(judged)[0]))
-    worth += [] if planted is None else planted_worth(load_rows(planted)[0])
-    MEASURED.mkdir(exist_ok=True)
-    file = MEASURED / f"{settings['model']}.json"
-    file.write_text(json.dumps(record(choice, rows, settings, worth), indent=1) + "\n", encoding="utf-8")
+    file = _write(settings["model"], record(choice, rows, settings))
     typer.echo(f"{file}: {choice.default}, then {', '.join(choice.further)}")
+
+
+@app.command("judges")
+def judge_lamps(
+    values: Annotated[Path, typer.Argument(help="values.parquet of a run on other films.", show_default=False)],
+    planted: Annotated[Path | None, typer.Option(help="lamps.parquet of `planted_lamps`.")] = None,
+) -> None:
+    """Add to a model's record what the lamps are worth as judges of maps."""
+    rows, settings = load_rows(values)
+    file = MEASURED / f"{settings['model']}.json"
+    if not file.is_file():
+        raise XrayInterpError(Code.NOT_FOUND, f"There is no record {file}.", "Choose a map first.")
+    known = json.loads(file.read_text(encoding="utf-8"))
+    if known["settings"]["model_sha256"] != settings["model_sha256"]:
+        raise XrayInterpError(
+            Code.BAD_OPTION, f"{file} is of other weights than {values}.", "Measure both with the same weights."
+        )
+    worth = [*lamp_worth(rows), *(() if planted is None else planted_worth(load_rows(planted)[0]))]
+    _write(settings["model"], known | {"worth": [asdict(one) for one in worth]})
+    typer.echo(str(file))
+
+
+def _write(model: str, content: Mapping[str, Any]) -> Path:
+    MEASURED.mkdir(exist_ok=True)
+    file = MEASURED / f"{model}.json"
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return file
 
 
 def _faults(table: Mapping[tuple[str, str], Summary], method: str) -> tuple[Fault, ...]:
@@ -141,7 +161,7 @@ def _scores(table: Mapping[tuple[str, str], Summary], methods: Sequence[str]) ->
     for metrics in GROUPS:
         ranks = []
         for metric in metrics:
-            means = np.array([mean.value for m in methods if (mean := table[m, metric].mean) is not None])
+            means = np.array([round(mean.value, 3) for m in methods if (mean := table[m, metric].mean) is not None])
             better = means if METRICS[metric].direction == "higher" else -means
             ranks.append([(better > own).sum() + (np.sum(better == own) - 1) / 2 for own in better])
         groups.append(np.mean(ranks, axis=0))
@@ -157,4 +177,4 @@ def _other_families(ordered: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()
