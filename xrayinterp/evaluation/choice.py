@@ -8,7 +8,7 @@
    once. Where none is green, those that do not fail are taken.
 2. Then use. Candidates are ranked on each measure of `GROUPS`: where a map points, whether the score depends on it, and
    whether it stays when the film hardly changes. A method's score is the mean of its mean ranks on the three; means
-   that are equal to three decimals share their rank. The lowest score is the default; equal ones go by cost, then name.
+   less than `EQUAL` apart share their rank. The lowest score is the default; equal ones go by cost, then by name.
 3. Beside it stand the best candidates of two other families.
 Should no method pass the first step, all single-pass methods are ranked, and the record says so.
 
@@ -39,6 +39,8 @@ FAULTS: Mapping[str, Fault] = {"class-sensitivity": "class", "weight-sensitivity
 LOCALISATION = ("pointing", "energy", "iou")
 FAITHFULNESS = ("faithful", "morf", "lerf", "sensitivity-n")
 STABILITY = ("stability",)
+EQUAL = 5e-4
+"""Some methods give one map by identity, on networks that end in an average and a linear map; rounding is no merit."""
 GROUPS = (LOCALISATION, FAITHFULNESS, STABILITY)
 
 
@@ -161,9 +163,11 @@ def _scores(table: Mapping[tuple[str, str], Summary], methods: Sequence[str]) ->
     for metrics in GROUPS:
         ranks = []
         for metric in metrics:
-            means = np.array([round(mean.value, 3) for m in methods if (mean := table[m, metric].mean) is not None])
+            means = np.array([mean.value for m in methods if (mean := table[m, metric].mean) is not None])
             better = means if METRICS[metric].direction == "higher" else -means
-            ranks.append([(better > own).sum() + (np.sum(better == own) - 1) / 2 for own in better])
+            ranks.append(
+                [(better > own + EQUAL).sum() + ((abs(better - own) <= EQUAL).sum() - 1) / 2 for own in better]
+            )
         groups.append(np.mean(ranks, axis=0))
     return {method: float(score) for method, score in zip(methods, np.mean(groups, axis=0), strict=True)}
 
