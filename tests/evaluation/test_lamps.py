@@ -59,7 +59,7 @@ def test_better_values_are_never_in_a_worse_state(lamp: Lamp, one: float, other:
 def test_every_state_has_a_sentence(lamp: str, reference: float | None) -> None:
     states: list[State] = ["good", "doubtful", "bad"]
     assert set(states) < set(get_args(State))
-    said = {sentence(lamp, state, 0.4321, reference, "Effusion") for state in states}
+    said = {sentence(lamp, state, 0.4321, reference, "effusion", "3 synthetic films") for state in states}
     assert len(said) == 3
     assert all("43" in words and words.endswith(".") and "{" not in words for words in said)
 

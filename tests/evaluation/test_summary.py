@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -152,10 +153,18 @@ def test_where_none_passes_the_record_says_so(tmp_path: Path, monkeypatch: pytes
     for module in (choice_module, standing_module):
         monkeypatch.setattr(module, "MEASURED", tmp_path / "builtin")
     standing.cache_clear()
-    hits = [row(i, "gradcam", m, float(i % 2)) for i in range(40) for m in ("pointing", "stability")]
+    hits = [
+        replace(row(i, "gradcam", metric, float(i % 2)), split="test")
+        for i in range(40)
+        for metric in ("pointing", "stability")
+    ]
     save_rows(hits, tmp_path / "judged.parquet", SETTINGS)
     with pytest.raises(XrayInterpError, match="no record"):
         judge_lamps(tmp_path / "judged.parquet")
+    with pytest.raises(XrayInterpError, match="chosen on"):
+        judge_lamps(tmp_path / "values.parquet")
+    with pytest.raises(XrayInterpError, match="films of test"):
+        choose_map(tmp_path / "judged.parquet")
     choose_map(tmp_path / "values.parquet")
     judge_lamps(tmp_path / "judged.parquet", tmp_path / "judged.parquet")
     shown = standing("made", SETTINGS["model_sha256"])

@@ -266,7 +266,7 @@ def test_films_given_are_used() -> None:
     (given,) = trust_strip(run, "Mass", "gradcam_signed", lamps=["follows-finding"], films=[FILM])
     assert given.reference == pytest.approx(1)  # the film beside itself
     assert built_in.value == given.value
-    assert given.details["films_described"] == "1 films given"
+    assert given.details["films_described"] == "1 other film"
 
 
 # --------------------------------------------------------------------------------------------- explanation and document

@@ -12,7 +12,16 @@ from xrayinterp.errors import XrayInterpError
 from xrayinterp.evaluation.journal import Row, save_rows
 from xrayinterp.evaluation.roar_study import Line
 from xrayinterp.evaluation.summary import summarise
-from xrayinterp.evaluation.verdicts import command, from_films, from_planted, from_roar, joined, sensitivity, table
+from xrayinterp.evaluation.verdicts import (
+    command,
+    from_films,
+    from_planted,
+    from_roar,
+    joined,
+    pooled,
+    sensitivity,
+    table,
+)
 from xrayinterp.models.card import Interval
 
 SETTINGS = {"model": "made", "model_sha256": "0" * 64, "probes": "outlined", "fit": "crop", "seed": 0}
@@ -50,14 +59,16 @@ def test_films_pass_by_their_rules() -> None:
         "faithful": False,
         "pointing": False,
     }
-    assert not found["centre"]["pointing"].passes  # it is the rival itself
+    assert found["centre"]["pointing"].passes is None  # it is the rival itself
 
 
 @pytest.mark.parametrize(
     ("difference", "p", "passes"),
-    [(-0.2, 0.01, True), (-0.2, 0.2, False), (0.2, 0.01, False), (None, None, False)],
+    [(-0.2, 0.01, True), (-0.2, 0.2, None), (0.2, 0.01, False), (None, None, None)],
 )
-def test_roar_needs_a_smaller_area_than_random_pixels(difference: float | None, p: float | None, passes: bool) -> None:
+def test_roar_tells_where_the_area_differs_from_the_rivals(
+    difference: float | None, p: float | None, passes: bool | None
+) -> None:
     gap = None if difference is None else Interval(difference, difference - 0.1, difference + 0.1)
     line = Line("roar", "gradient", {0.1: 0.7}, Interval(0.6, 0.5, 0.7), gap, p)
     other = Line("road", "gradient", {0.1: 0.7}, Interval(0.1, 0.1, 0.1), Interval(-0.9, -1, -0.8), 0.001)
@@ -82,6 +93,10 @@ def test_a_planted_cause_is_judged_over_all_shortcuts() -> None:
 
 def test_earlier_parts_count_and_gaps_stay_open() -> None:
     first = from_films(summarise(GRID))
+    more = films_of(gradcam_signed={"faithful": 0.1}, occlusion={"faithful": 0.9, "pointing": 0.7})
+    together = from_films(summarise(pooled([GRID, more])))
+    assert together["occlusion"]["pointing"].passes  # its films have a centre in the other run
+    assert together["gradcam_signed"]["faithful"].passes
     later = from_films(summarise(films_of(gradcam_signed={"faithful": 0.1}, occlusion={"faithful": 0.9})))
     together = joined(first, later, from_planted({"rows": [planted_row("all", "pointing", 0.8, 0.001)]}))
     assert together["gradcam_signed"]["faithful"].passes
@@ -89,10 +104,12 @@ def test_earlier_parts_count_and_gaps_stay_open() -> None:
     lines = table(together)
     cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines[2:]}
     assert cells["occlusion"][0] == "" and cells["occlusion"][-1] == "1 of 1"
-    assert cells["guided_backprop"][-1] == "1 of 4"
+    assert cells["guided_backprop"][-1] == "1 of 4" and cells["centre"][4].endswith("○")
 
 
 def test_those_that_fail_worst_come_first() -> None:
+    alone = summarise(films_of(gradcam_signed={"class-sensitivity": 0.3}))
+    assert "gradcam_signed" in sensitivity(alone, ())[2]
     ranked = [line.split("|")[1].strip() for line in sensitivity(summarise(GRID), summarise(GRID[:48]))[2:]]
     assert ranked == ["centre", "guided_backprop", "gradcam_signed"]
 

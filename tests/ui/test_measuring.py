@@ -41,7 +41,7 @@ def test_a_stop_keeps_what_came_and_a_new_start_begins_anew():
     work = Measurement(steps)
     work.start()
     assert first_is_there.wait(PATIENCE)
-    work.stop(declined=True)
+    work.decline()
     assert (work.state, work.declined, work.results) == ("stopped", True, ("first",))
     go_on.set()
     work.wait(PATIENCE)
@@ -49,6 +49,17 @@ def test_a_stop_keeps_what_came_and_a_new_start_begins_anew():
     work.start()
     work.wait(PATIENCE)
     assert (work.state, work.declined, work.results) == ("done", False, ("first", "second"))
+
+
+def test_what_has_not_begun_can_be_declined_and_allowed_and_what_is_done_stays():
+    work = Measurement(counting)
+    work.decline()
+    assert (work.state, work.declined) == ("waiting", True)
+    work.allow()
+    work.start()
+    work.wait(PATIENCE)
+    work.decline()
+    assert (work.state, work.declined, work.results) == ("done", False, (0, 1, 2))
 
 
 def test_steps_are_told_that_they_are_cancelled():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from html import unescape
 from itertools import count
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from helpers.page_models import FINDINGS
@@ -15,7 +18,7 @@ from xrayinterp.attribution import METHODS
 from xrayinterp.evaluation import standing as standings
 from xrayinterp.evaluation.lamps import LAMPS, UNDER_THE_STRIP
 from xrayinterp.report.words import STRUCTURE
-from xrayinterp.ui import services
+from xrayinterp.ui import paths, services
 
 from .test_app import APP, charts, picker, png, text, upload
 
@@ -241,10 +244,24 @@ def test_another_sparsity_is_another_path(pathways: AppTest):
     assert marks == [0.5]  # where the reader stands on the curves of retention
 
 
-def test_stopping_is_said_and_leaves_the_page(opened: AppTest):
+def test_stop_ends_all_that_is_left_and_continue_takes_it_up(opened: AppTest, monkeypatch: pytest.MonkeyPatch):
+    go, real = Event(), paths.on_path
+
+    def when_told(*arguments: Any) -> Iterator[Any]:
+        go.wait(PATIENCE)
+        yield from real(*arguments)
+
+    monkeypatch.setattr(paths, "on_path", when_told)
     at = opened.switch_page("xrayinterp/ui/pages/pathways.py").run()
-    work = at.session_state["running"]
-    work.stop(declined=True)
-    at = finish(at.run())
+    assert "Under way: path by Taylor scores; 3 more to do" in said(at)
+    first = at.session_state["running"]
+    at = at.button(key="stop-work").click().run()
+    go.set()
     assert not at.exception
-    assert "Stopped" in text(at) or work.state == "done"
+    assert first.state == "stopped"
+    assert "Stopped before it was done: path by Taylor scores; comparison of finders" in said(at)
+    assert "Under way" not in said(at)
+    at = finish(at.button(key="continue-work").click().run())
+    assert not at.exception
+    assert "What the path keeps" in said(at)
+    assert "Stopped before" not in said(at)

@@ -82,7 +82,11 @@ def explain(
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF report a film.")] = False,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Also the trust strip of every map, into NAME.json (about a second a map).")
+        bool,
+        typer.Option(
+            "--trust",
+            help="Also the trust strip of every map, into NAME.json: 40 to 70 runs of the model for most methods.",
+        ),
     ] = False,
     view: StatedView = None,
     fit: StatedFit = FitOption.CROP,

@@ -111,6 +111,10 @@ def choose_map(
 ) -> None:
     """Choose the default map from a run of `xrayinterp evaluate` and ship the record."""
     rows, settings = load_rows(values)
+    if splits := {row.split for row in rows} - {"val"}:
+        raise XrayInterpError(
+            Code.BAD_OPTION, f"{values} holds films of {', '.join(sorted(splits))}.", "A map is chosen on val alone."
+        )
     choice = choose_default(summarise(rows))
     file = _write(settings["model"], record(choice, rows, settings))
     typer.echo(f"{file}: {choice.default}, then {', '.join(choice.further)}")
@@ -123,6 +127,10 @@ def judge_lamps(
 ) -> None:
     """Add to a model's record what the lamps are worth as judges of maps."""
     rows, settings = load_rows(values)
+    if any(row.split == "val" for row in rows):
+        raise XrayInterpError(
+            Code.BAD_OPTION, f"{values} holds films that the map was chosen on.", "Judge the lamps on other splits."
+        )
     file = MEASURED / f"{settings['model']}.json"
     if not file.is_file():
         raise XrayInterpError(Code.NOT_FOUND, f"There is no record {file}.", "Choose a map first.")

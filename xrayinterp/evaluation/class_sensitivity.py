@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..attribution import Forward, native_map
+from ..attribution import Forward
 from ..attribution.registry import method_named
 from ..attribution.target import Target
+from .maps import map_or_nothing
 from .similarity import Map, as_read, spearman
 
 OTHERS = 4
@@ -33,7 +34,7 @@ def against_findings(
     """Spearman's rho of a map (1, 1, h, w) with the map of each other output on the same film, as maps are read."""
     own = as_read(method, values[0, 0])
     for other in others:
-        yield other, spearman(own, as_read(method, native_map(forward, other, method, **options)[0, 0]))
+        yield other, spearman(own, as_read(method, map_or_nothing(forward, other, method, **options)[0, 0]))
 
 
 def against_films(values: Tensor, films: Tensor, method: str) -> list[float | None]:
@@ -52,5 +53,5 @@ def against_negated(
     own: Map = values[0, 0].float().cpu().numpy()
     if method_named(method).linear:
         return spearman(own, -own), True
-    negated = native_map(forward, -target, method, **options)[0, 0].float().cpu().numpy()
+    negated = map_or_nothing(forward, -target, method, **options)[0, 0].float().cpu().numpy()
     return spearman(own, negated), False

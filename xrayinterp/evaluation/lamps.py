@@ -113,7 +113,8 @@ LAMPS: Mapping[str, Lamp] = MappingProxyType(
                 "Follows the finding",
                 "Is this the map of this finding, or the same picture for any finding?",
                 "Value: Spearman's rho between this finding's map and the same method's maps of other findings on this "
-                "film, averaged. Reference: rho between this finding's maps on different films. A map that is more "
+                "film, averaged. Reference: rho between this finding's maps on this film and on others, synthetic ones "
+                "unless films are given. A map that is more "
                 "alike for another finding than for another film shows the film, not the finding.",
                 "lower",
                 good=0.5,
@@ -136,10 +137,10 @@ LAMPS: Mapping[str, Lamp] = MappingProxyType(
                 "Faithful",
                 "Does the score depend on the places that the map marks?",
                 "The map's highest 1 to 50 % of the film (8 fractions) is filled twice: with the blurred film and with "
-                "the film's mean. Value: share of 20 maps of the same shape (this finding's maps on other films, this "
-                "map mirrored, turned and moved) whose marked places matter less: how often the score drops further "
-                "for this map, at the same fraction and fill. Reference: 0.5, chance; 20 independent tosses reach 0.75 "
-                "in one case of fifty. Noise is no fair rival: filling scattered pixels can raise the score.",
+                "the film's mean. Value: share of 20 maps of the same shape (this finding's maps on those other films, "
+                "this map mirrored, turned and moved) whose marked places matter less: how often the score drops "
+                "further for this map, at the same fraction and fill. Reference: 0.5, chance; 20 independent tosses "
+                "reach 0.75 in one case of fifty. Noise is no fair rival: filling scattered pixels can raise it.",
                 "higher",
                 good=0.75,
                 bad=0.5,

@@ -47,6 +47,8 @@ def _of_lamp(name: str, lamp: str, unit: str) -> Metric:
     return Metric(name, LAMPS[lamp].title, LAMPS[lamp].direction, unit, lamp)
 
 
+DEFINITIONS = 2
+"""Raised with every change of what a measure means: results of different definitions do not mix."""
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric

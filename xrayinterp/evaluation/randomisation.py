@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attribution import Forward, native_map
+from ..attribution import Forward
 from ..attribution.target import Target
 from ..models.chest_model import ChestModel
+from .maps import map_or_nothing
 
 BLOCKS = 10
 """Steps of the cascade."""
@@ -101,8 +102,7 @@ def stages(
 ) -> Iterator[Stage]:
     """The same from forwards at hand, which several methods may share."""
     for step, forward in forwards:
-        values = native_map(forward, target, method, **dict(options or {}))
-        yield Stage(step.depth, step.block, values.detach())
+        yield Stage(step.depth, step.block, map_or_nothing(forward, target, method, **dict(options or {})))
 
 
 def layer_blocks(module: nn.Module, count: int = BLOCKS) -> list[tuple[str, ...]]:

@@ -12,16 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..attribution import Forward, native_map
+from ..attribution import Forward
 from ..attribution.fills import BLUR
 from ..attribution.registry import method_named
 from ..attribution.target import Target
 from ..errors import Code, XrayInterpError
+from ..models.card import readable
 from ..models.chest_model import ChestModel
 from ..semantics import SemanticAttribution
 from .class_sensitivity import against_films, against_findings, against_negated, other_findings
 from .coverage import coverage
 from .lamps import LAMPS, Reading
+from .maps import map_or_nothing
 from .perturbation import (
     FILLS,
     FRACTIONS,
@@ -100,7 +102,7 @@ class Subject:
     @cached_property
     def values(self) -> Tensor:
         """The map at its native grid, (1, 1, h, w)."""
-        return native_map(self.forward, self.target, self.method, **self.settings).detach()
+        return map_or_nothing(self.forward, self.target, self.method, **self.settings)
 
     @cached_property
     def native(self) -> Map:
@@ -153,8 +155,6 @@ def follows_weights(subject: Subject) -> Reading:
     reference = mean_of([spearman(magnitudes, copy) for copy in moved(magnitudes, CHANCE_COPIES, seed=subject.seed)])
     details = {"stages": found, "randomised": POLICY, "edges": 1.0, "seed": subject.seed}
     value = mean_likeness([stage["spearman_abs"] for stage in found])
-    if value is None:
-        return not_measurable(name, "no randomised model gives a map that marks anything", details)
     return _reading(subject, name, value, reference, details)
 
 
@@ -173,8 +173,6 @@ def follows_finding(subject: Subject) -> Reading:
     films = against_films(subject.values, subject.film_maps, subject.method)
     details |= {"findings": findings, "films": films, "films_described": subject.films.described}
     value = mean_likeness(list(findings.values()))
-    if value is None:
-        return not_measurable(name, "no map of another finding marks anything", details)
     return _reading(subject, name, value, mean_of(films), details)
 
 
@@ -182,7 +180,7 @@ def stable(subject: Subject) -> Reading:
     """Likeness of the map to those of films hardly changed."""
     name, x = "stable", subject.forward.x
     changed, forward = subject.changed()
-    maps = native_map(forward, subject.target, subject.method, **subject.settings)
+    maps = map_or_nothing(forward, subject.target, subject.method, **subject.settings)
     moves = (_logits(forward, subject.method)[:, subject.model.index(subject.finding)] - subject.logit).tolist()
     held = [(film, values) for film, values, move in zip(changed, maps, moves, strict=True) if abs(move) <= HOLDS]
     details: dict[str, Any] = {
@@ -199,8 +197,6 @@ def stable(subject: Subject) -> Reading:
     rhos = {film.name: back_in_place(subject.full, values, film.shift) for film, values in drawn}
     details["spearman"] = rhos
     value = mean_likeness(list(rhos.values()))
-    if value is None:
-        return not_measurable(name, "no map of the changed films marks anything", details)
     own = as_read(subject.method, subject.values[0, 0])
     reference = mean_of([spearman(own, copy) for copy in moved(own, CHANCE_COPIES, seed=subject.seed)])
     return _reading(subject, name, value, reference, details)
@@ -286,16 +282,22 @@ def not_measurable(lamp: str, why: str, details: Mapping[str, Any]) -> Reading:
 
 def _reading(subject: Subject, lamp: str, value: float, reference: float | None, details: Mapping[str, Any]) -> Reading:
     state = LAMPS[lamp].state(value)
-    return Reading(lamp, state, value, reference, sentence(lamp, state, value, reference, subject.finding), details)
+    return Reading(
+        lamp,
+        state,
+        value,
+        reference,
+        sentence(lamp, state, value, reference, readable(subject.finding).lower(), subject.films.described),
+        details,
+    )
 
 
 def _only_negated(subject: Subject, negated: float | None, constructed: bool, details: Mapping[str, Any]) -> Reading:
     """A model of one output has no other finding; minus its logit is all there is to compare with."""
     name = "follows-finding"
     if constructed:
-        words = (
-            f"{subject.finding} is the model's only output, and the map against it is minus this map by construction."
-        )
+        finding = readable(subject.finding)
+        words = f"{finding} is the model's only output, and the map against it is minus this map by construction."
         return Reading(name, "by-construction", negated, None, words, details)
     if negated is None:
         return not_measurable(name, "the map of minus the only output is constant", details)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ..attribution import Forward, native_map
+from ..attribution import Forward
 from ..attribution.target import Target
 from ..datasets.phantom import phantom
 from ..imaging.geometry import Fit
@@ -18,11 +18,12 @@ from ..imaging.radiograph import Radiograph
 from ..models.chest_model import ChestModel
 from ..models.prepare import as_square, to_input
 from ..operators.batching import batched
+from .maps import map_or_nothing
 
 BUILT_IN: tuple[tuple[int, tuple[str, ...]], ...] = ((101, ()), (102, ("Effusion",)), (103, ("Cardiomegaly",)))
 """Seed of the body and findings planted, for each built-in film."""
 
-DESCRIBED = f"{len(BUILT_IN)} built-in synthetic films"
+DESCRIBED = f"{len(BUILT_IN)} synthetic films"
 _SIDE = 256
 
 _maps: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
@@ -34,7 +35,7 @@ class Films:
     def __init__(self, model: ChestModel, films: Sequence[Radiograph] | None = None, fit: Fit = "crop") -> None:
         self._model = model
         self.built_in = films is None
-        self.described = DESCRIBED if films is None else f"{len(films)} films given"
+        self.described = DESCRIBED if films is None else f"{len(films)} other film{'' if len(films) == 1 else 's'}"
         self.x = _synthetic(model) if films is None else [model.prepare(film, fit)[0] for film in films]
 
     def maps(self, target: Target, method: str, settings: Mapping[str, Any]) -> list[Tensor]:
@@ -55,10 +56,7 @@ def maps_of(
     model: nn.Module | ChestModel, films: Sequence[Tensor], target: Target, method: str, settings: Mapping[str, Any]
 ) -> list[Tensor]:
     """One map (1, h, w) a film (C, H, W), computed in batches."""
-    return [
-        values.detach()
-        for values in batched(lambda x: native_map(Forward(model, x), target, method, **settings), films)
-    ]
+    return list(batched(lambda x: map_or_nothing(Forward(model, x), target, method, **settings), films))
 
 
 def _synthetic(model: ChestModel) -> list[Tensor]:

@@ -17,7 +17,7 @@ from ..imaging.geometry import Fit
 from ..models.chest_model import ChestModel
 from .cases import FilmCases, film_cases
 from .journal import Journal, Row
-from .measures import Bench, Copies, Metric, measure, metrics_named
+from .measures import DEFINITIONS, Bench, Copies, Metric, measure, metrics_named
 from .references import Films
 
 Tick = Callable[[], None]
@@ -60,6 +60,7 @@ class Run:
             "model": self.model.name,
             "model_sha256": self.model.card.sha256,
             "probes": self.probes.name,
+            "definitions": DEFINITIONS,
             "fit": self.fit,
             "seed": self.seed,
         }

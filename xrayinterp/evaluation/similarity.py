@@ -18,7 +18,16 @@ FLAT = 1e-6
 """A map whose values differ by less than this share of the largest magnitude is constant."""
 
 BY_MAGNITUDE = frozenset(
-    {"gradient", "smoothgrad", "deconvnet", "guided_backprop", "pathway_gradient", "prunegrad", "prunegrad_pgd"}
+    {
+        "gradient",
+        "smoothgrad",
+        "deconvnet",
+        "guided_backprop",
+        "guided_gradcam",
+        "pathway_gradient",
+        "prunegrad",
+        "prunegrad_pgd",
+    }
 )
 """Methods whose map is a gradient at the input: its sign says which way a pixel acts, its magnitude where it matters.
 
@@ -134,9 +143,9 @@ def mean_of(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def mean_likeness(rhos: list[float | None]) -> float | None:
-    """Mean likeness of a map to others, where one that marks nothing (None) has no likeness, 0; None where all are so.
+def mean_likeness(rhos: list[float | None]) -> float:
+    """Mean likeness of a map to others, of which one that marks nothing (None) has no likeness: 0.
 
     A map clipped at 0 vanishes where nothing speaks for its target, which is an answer, and no likeness.
     """
-    return None if all(rho is None for rho in rhos) else sum(rho or 0.0 for rho in rhos) / len(rhos)
+    return sum(rho or 0.0 for rho in rhos) / len(rhos)

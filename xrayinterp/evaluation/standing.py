@@ -13,7 +13,7 @@ from ..models.card import Interval
 from .lamps import LampWorth
 
 MEASURED = Path(__file__).parent / "builtin"
-"""One JSON file a model, written by `python -m xrayinterp.evaluation.choice`."""
+"""One JSON file a model, written by `xrayinterp.evaluation.choice`."""
 
 Fault = Literal["class", "weights"]
 

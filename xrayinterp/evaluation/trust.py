@@ -12,6 +12,7 @@ from ..attribution.registry import method_named
 from ..dissection.atlas import Atlas
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph
+from ..models.card import readable
 from ..models.chest_model import ChestModel
 from ..models.prediction import Prediction, predictions
 from ..operators.interrupt import Interrupted, interruptible
@@ -109,16 +110,14 @@ def unclaimed(model: ChestModel, prediction: Prediction) -> str | None:
     """
     if model.task == "severity":
         return None
+    name = readable(prediction.finding)
     if not prediction.assessed:
-        return f"{prediction.finding} is not reliably assessed by this model"
+        return f"{name} is not reliably assessed by this model"
     if prediction.operating_point is None:
-        return f"{prediction.finding} has no operating point, so nothing says whether the model claims it"
+        return f"{name} has no operating point, so nothing says whether the model claims it"
     if not prediction.positive:
         threshold = prediction.operating_point.threshold
-        return (
-            f"{prediction.finding} is not flagged on this film (score {prediction.logit:.2f}, "
-            f"operating point {threshold:.2f})"
-        )
+        return f"{name} is not flagged on this film (logit {prediction.logit:.2f}, operating point {threshold:.2f})"
     return None
 
 

@@ -38,7 +38,7 @@ _SENTENCES: dict[str, dict[State, str]] = {
 }
 
 
-def sentence(lamp: str, state: State, value: float, reference: float | None, finding: str) -> str:
-    """The sentence of a lamp at a value; `reference` is told where it explains the value."""
-    films = "" if reference is None else f"; same finding on other films {reference:.2f}"
+def sentence(lamp: str, state: State, value: float, reference: float | None, finding: str, others: str) -> str:
+    """The sentence of a lamp at a value; `reference` is told where it explains the value, `others` on which films."""
+    films = "" if reference is None else f"; same finding on {others} {reference:.2f}"
     return _SENTENCES[lamp][state].format(value=value, films=films, finding=finding)

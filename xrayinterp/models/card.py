@@ -11,6 +11,17 @@ ZONES = ("A", "B", "C", "D", "E", "F")
 GLOBAL = "global"
 """The output of a severity model that is the sum of its zones."""
 
+
+def readable(name: str) -> str:
+    """A finding or concept as words: "Pleural_Thickening" becomes "Pleural thickening", "global" "Global severity"."""
+    if name == GLOBAL:
+        return "Global severity"
+    if len(name) == 1:
+        return f"Zone {name}"
+    words = name.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:].lower()
+
+
 _FIGURES: Mapping[str, tuple[str, int]] = {
     "mean_auroc": ("Mean AUROC", 3),
     "mean_view_sex_age": ("The same from view, sex and age alone, without the picture", 3),

@@ -18,7 +18,7 @@ _SHARES = frozenset({"faithful", "covered-by-concepts"})
 """Lamps whose values are shares, told in per cent; the others are rank correlations."""
 _REFERENCES = {
     "follows-weights": "unrelated maps",
-    "follows-finding": "this finding on other films",
+    "follows-finding": "this finding on {films}",
     "stable": "unrelated maps",
     "faithful": "chance",
     "covered-by-concepts": "also where they do not fire",
@@ -40,15 +40,16 @@ def reference_line(reading: Reading) -> str:
     """What the value is to be held against: "unrelated maps 0.50"; empty where there is nothing."""
     if reading.reference is None:
         return ""
-    return f"{_REFERENCES[reading.lamp]} {figure(reading.lamp, reading.reference)}"
+    what = _REFERENCES[reading.lamp].format(films=reading.details.get("films_described", "other films"))
+    return f"{what} {figure(reading.lamp, reading.reference)}"
 
 
 def cut_offs(lamp: Lamp) -> str:
     """Which way is better, and where the lamp turns."""
     good, bad = figure(lamp.name, lamp.good), figure(lamp.name, lamp.bad)
     if lamp.direction == "higher":
-        return f"Higher is better: good from {good}, poor up to {bad}."
-    return f"Lower is better: good up to {good}, poor from {bad}."
+        return f"Higher is better: good from {good}, poor up to {bad}, by convention."
+    return f"Lower is better: good up to {good}, poor from {bad}, by convention."
 
 
 _OUTCOMES: dict[Outcome, str] = {
@@ -65,7 +66,11 @@ def judge_line(lamp: Lamp, worth: Sequence[LampWorth]) -> str:
         for one in worth
         if one.lamp == lamp.name and one.method is None and one.auroc is not None
     ]
-    return f"As a judge it tells, by AUROC (0.5 is chance): {'; '.join(told)}." if told else ""
+    return (
+        f"How well it tells them from the others (AUROC, 0.5 is no better than chance): {'; '.join(told)}."
+        if told
+        else ""
+    )
 
 
 def share(value: float) -> float:

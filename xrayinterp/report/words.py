@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..imaging.radiograph import Radiograph
+from ..models.card import readable as readable  # what is printed and shown is told by one rule
 
 if TYPE_CHECKING:  # words are wanted before torch is there
     from ..explanation import Prediction, SaliencyMap
@@ -40,16 +41,6 @@ _VIEW_FROM = {
     "reader": "as confirmed by the reader",
     "missing": "the file does not say and nobody confirmed it",
 }
-
-
-def readable(name: str) -> str:
-    """A finding or concept as words: "Pleural_Thickening" becomes "Pleural thickening", "global" "Global severity"."""
-    if name == "global":
-        return "Global severity"
-    if len(name) == 1:
-        return f"Zone {name}"
-    words = name.replace("_", " ").replace("-", " ").strip()
-    return words[:1].upper() + words[1:].lower()
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -110,13 +101,17 @@ def strongest(saliency: SaliencyMap) -> str:
     return f"It is strongest in the {place(peak)} of the square that the model saw."
 
 
-def scale(saliency: SaliencyMap, limit: float) -> tuple[str, str]:
+ENDS = ("opposes", "supports")
+"""What a negative and a positive value of a signed map mean."""
+
+
+def scale(saliency: SaliencyMap, limit: float, ends: tuple[str, str] = ENDS) -> tuple[str, str]:
     """What stands at the two ends of a map's colour bar."""
     if limit == 0:
         return "", "zero everywhere"
     if not saliency.signed:
         return "0", f"{small(limit)} (unsigned)"
-    return f"opposes −{small(limit)}", f"+{small(limit)} supports"
+    return f"{ends[0]} −{small(limit)}", f"+{small(limit)} {ends[1]}"
 
 
 def place(peak: tuple[float, float]) -> str:

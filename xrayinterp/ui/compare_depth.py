@@ -8,6 +8,7 @@ import streamlit as st
 
 from ..evaluation.lamps import LAMPS
 from ..evaluation.randomisation import BLOCKS
+from ..evaluation.similarity import mean_likeness
 from ..explanation import Explanation
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
@@ -37,7 +38,7 @@ def depth_view(case: Case, radiograph: Radiograph, explanation: Explanation) -> 
     with columns[2]:
         scale: Scale = st.selectbox("Colour", _SCALES, key="depth-scale", format_func=SCALES.__getitem__)
     work = beside.depths(asked_of(explanation), method)
-    in_turn([(f"The map is being made at {BLOCKS} depths of randomisation", work)])
+    in_turn([(f"map at {BLOCKS} depths of randomisation", work)])
     known = work.results
     if work.state != "running" and len(known) > 1:
         _shown(case, radiograph, known, scale)
@@ -45,7 +46,7 @@ def depth_view(case: Case, radiograph: Radiograph, explanation: Explanation) -> 
 
 def _shown(case: Case, radiograph: Radiograph, known: Sequence[Depth], scale: Scale) -> None:
     depth: int = st.slider(
-        "Blocks of weights permuted, from the head down", 0, len(known) - 1, min(case.depth, len(known) - 1),
+        "Blocks of weights permuted, from the output layer back", 0, len(known) - 1, min(case.depth, len(known) - 1),
         key=f"depth-{len(known)}",
     )  # fmt: skip
     case.depth = depth
@@ -92,16 +93,15 @@ def _cell(depth: Depth) -> Cell:
 
 def _verdict(known: Sequence[Depth]) -> str:
     """What the lamp "follows the weights" makes of the depths so far."""
-    values = [d.alike.spearman_abs for d in known[1:] if d.alike.spearman_abs is not None]
-    if not values:
-        return "Not measurable: the randomised networks give maps without contrast."
-    mean = sum(values) / len(values)
+    if len(known) <= BLOCKS:
+        return f"Stopped after {len(known) - 1} of {BLOCKS} depths; there is no verdict before the last."
+    mean = mean_likeness([d.alike.spearman_abs for d in known[1:]])
     said = {
         "good": "The map falls apart with the weights, as a map of what the network learned should",
         "doubtful": "Part of the map stays without what the network learned",
         "bad": "Most of the map stays without anything learned: it shows the film",
     }[LAMPS["follows-weights"].state(mean)]
-    return f"{said} (mean {plain(mean)} over {len(values)} depths)."
+    return f"{said} (mean {plain(mean)} over {BLOCKS} depths)."
 
 
 def _figure(value: float | None) -> str:

@@ -98,7 +98,13 @@ def _changes(case: Case, before: Radiograph, after: Radiograph) -> list[Change]:
 
 def _pictures(case: Case, before: Radiograph, after: Radiograph, finding: str, method: str, scale: Scale) -> None:
     films = [Film(film, frame(*film.shape, case.fit)) for film in (before, after)]
-    maps = [services.mapped(film.radiograph, case.model or "", finding, method, case.fit) for film in films]
+    maps = page.told(
+        services.attempt(
+            lambda: [services.mapped(film.radiograph, case.model or "", finding, method, case.fit) for film in films]
+        )
+    )
+    if maps is None:
+        return
     titles = f"Earlier · {readable(finding)}", f"Later · {readable(finding)}"
     cells = [
         Cell(title, saliency, film=number, note=short_view(films[number].radiograph))

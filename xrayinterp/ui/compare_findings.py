@@ -35,16 +35,29 @@ def findings_view(case: Case, radiograph: Radiograph, explanation: Explanation) 
         method = quick_method(case)
     with columns[3]:
         scale: Scale = st.selectbox("Colour", _SCALES, key="findings-scale", format_func=SCALES.__getitem__)
-    first, second = (
-        services.mapped(radiograph, case.model or "", name, method, case.fit) for name in (explanation.finding, other)
+    maps = page.told(
+        services.attempt(
+            lambda: [
+                services.mapped(radiograph, case.model or "", name, method, case.fit)
+                for name in (explanation.finding, other)
+            ]
+        )
     )
+    if maps is None:
+        return
+    first, second = maps
     _words(case, method, explanation.finding, other, first, second)
     logits = {p.finding: p.logit for p in explanation.predictions}
     names = readable(explanation.finding), readable(other)
     cells = [
         Cell(names[0], first, f"logit {plain(logits[explanation.finding])}"),
         Cell(names[1], second, f"logit {plain(logits[other])}"),
-        Cell(f"{names[0]} minus {names[1].lower()}", _difference(first, second), "difference, cell by cell"),
+        Cell(
+            f"{names[0]} minus {names[1].lower()}",
+            _difference(first, second),
+            "difference, cell by cell",
+            ends=("more for the second", "more for the first"),
+        ),
     ]
     film = Film(radiograph, frame(*radiograph.shape, case.fit))
     film_grid(grid_message([film], cells, how=scale, columns=3), key="findings-grid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -37,8 +38,12 @@ def methods_view(case: Case, radiograph: Radiograph, explanation: Explanation) -
     quick = [method for method in chosen if method not in slow]
     judged = {m: beside.faithful(asked, m) for m in quick} if ranking else {}
     _beside(slow, judged)
+    maps = {}
     with st.spinner("Making the maps"):
-        maps = {method: services.mapped(radiograph, asked.model, asked.finding, method, case.fit) for method in quick}
+        for name in quick:
+            made = services.attempt(partial(services.mapped, radiograph, asked.model, asked.finding, name, case.fit))
+            if (saliency := page.told(made)) is not None:
+                maps[name] = saliency
     maps |= {method: work.results[0].maps[0] for method, work in slow.items() if work.results}
     readings = {method: work.results[0] for method, work in judged.items() if work.results}
     order = sorted((method for method in chosen if method in maps), key=lambda method: -_value(readings.get(method)))
@@ -107,7 +112,7 @@ def _value(reading: Reading | None) -> float:
 def _beside(slow: Mapping[str, Measurement[Explanation]], judged: Mapping[str, Measurement[Reading]]) -> None:
     """What takes long: slow maps, then the lamp that they are sorted by."""
     queue: list[tuple[str, Measurement[Any]]] = [
-        *((f"{method_words(method)} is being made", work) for method, work in slow.items()),
-        *((f"Faithfulness of {method_words(method)} is being measured", work) for method, work in judged.items()),
+        *((f"map by {method_words(method)}", work) for method, work in slow.items()),
+        *((f"faithfulness of {method_words(method)}", work) for method, work in judged.items()),
     ]
     in_turn(queue)

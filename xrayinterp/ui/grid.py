@@ -15,7 +15,7 @@ from ..explanation import SaliencyMap
 from ..imaging.geometry import Frame
 from ..imaging.radiograph import Radiograph
 from ..report import colours, pictures
-from ..report.words import scale, strongest
+from ..report.words import ENDS, scale, strongest
 
 Scale = Literal["own", "common", "rank"]
 SCALES: dict[Scale, str] = {
@@ -38,7 +38,8 @@ class Film:
 class Cell:
     """One picture: the number of its film, a map over it or none, and the words under it.
 
-    `marked` draws a frame around it; `caution` is set off from the note.
+    `marked` draws a frame around it; `caution` is set off from the note. `ends`: what a negative and a positive value
+    mean, where not "opposes" and "supports".
     """
 
     title: str
@@ -47,6 +48,7 @@ class Cell:
     caution: str = ""
     film: int = 0
     marked: bool = False
+    ends: tuple[str, str] | None = None
 
 
 def grid_message(
@@ -94,7 +96,7 @@ def _cell(cell: Cell, how: Scale, limit: float) -> dict[str, Any]:
     words = " ".join(part for part in (f"{cell.title}.", where, cell.note, cell.caution) if part)
     return {
         "film": cell.film,
-        "map": None if cell.saliency is None else _map(cell.saliency, how, limit),
+        "map": None if cell.saliency is None else _map(cell.saliency, how, limit, cell.ends),
         "title": cell.title,
         "note": cell.note,
         "caution": cell.caution,
@@ -103,11 +105,11 @@ def _cell(cell: Cell, how: Scale, limit: float) -> dict[str, Any]:
     }
 
 
-def _map(saliency: SaliencyMap, how: Scale, limit: float) -> dict[str, Any]:
-    low, high = scale(saliency, limit)
+def _map(saliency: SaliencyMap, how: Scale, limit: float, ends: tuple[str, str] | None) -> dict[str, Any]:
+    low, high = scale(saliency, limit, ends or ENDS)
     if how == "rank" and limit > 0:
         saliency, limit = replace(saliency, values=ranked(saliency.values)), 1.0
-        low, high = ("opposes", "supports") if saliency.signed else ("median", "strongest")
+        low, high = ends or ENDS if saliency.signed else ("median", "strongest")
     height, width = saliency.values.shape
     share = np.zeros_like(saliency.values) if limit == 0 else saliency.values / limit
     share = (np.clip(share, -1, 1) + 1) / 2 if saliency.signed else np.clip(share, 0, 1)

@@ -8,7 +8,7 @@ from threading import Event, Lock, Thread
 from typing import Generic, Literal, TypeVar
 
 from ..errors import Code, XrayInterpError
-from .threads import beside
+from .threads import spawn
 
 T = TypeVar("T")
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -39,14 +39,23 @@ class Measurement(Generic[T]):
                 return
             stop = self._stop = Event()
             self.results, self.error, self.declined, self.state = (), None, False, "running"
-            self._thread = beside(lambda: self._run(stop), "measuring", stop.set)
+            self._thread = spawn(lambda: self._run(stop), "measuring", stop.set)
 
-    def stop(self, *, declined: bool = False) -> None:
+    def stop(self) -> None:
         """Ask it to end after the step it is in."""
         with self._lock:
             self._stop.set()
             if self.state == "running":
-                self.state, self.declined = "stopped", declined
+                self.state = "stopped"
+
+    def decline(self) -> None:
+        """End it, or do not begin it, because the reader said so; what is done stays."""
+        self.stop()
+        self.declined = self.state != "done"
+
+    def allow(self) -> None:
+        """Take a refusal back: it may be begun again."""
+        self.declined = False
 
     def wait(self, timeout: float | None = None) -> None:
         """Until it has ended."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
 from ..errors import XrayInterpError
 from ..report.words import DISCLAIMER, RESEARCH_ONLY, signed
 
+T = TypeVar("T")
 _THEME = Path(__file__).with_name("theme.css")
 
 
@@ -38,6 +40,14 @@ def problem(error: XrayInterpError) -> None:
         f'<div class="xi-problem" role="alert"><p class="xi-problem-what">{escape(error.message)}</p>{hint}'
         f'<p class="xi-problem-code">{escape(error.code)}</p></div>'
     )
+
+
+def told(outcome: T | XrayInterpError) -> T | None:
+    """The outcome, or None after telling what went wrong."""
+    if isinstance(outcome, XrayInterpError):
+        problem(outcome)
+        return None
+    return outcome
 
 
 def refusal(name: str, message: str, code: str) -> None:

@@ -38,8 +38,8 @@ def pathways(case: Case, radiograph: Radiograph) -> None:
     with st.container(key="pathways"):
         page.heading("Pathways", 1)
         page.line(
-            "A pathway is a small part of the network's neurons that gives almost the same response to this film. "
-            "It says which neurons take part, not that any of them means a disease."
+            "A pathway is the small part of the network's neurons that a path finder keeps. Below is how much of the "
+            "response to this film it still gives. It says which neurons take part, not that any means a disease."
         )
         choice, scale, every = _choices(case, outcome)
         asked = asked_of(outcome)
@@ -49,10 +49,10 @@ def pathways(case: Case, radiograph: Radiograph) -> None:
         claims = beside.linear(asked, choice)
         in_turn(
             [
-                (f"The path by {finder_words(choice.finder)} is being found", path),
-                ("Paths by different finders are being compared", overlap),
-                ("Retention at rising sparsity is being measured", curves),
-                ("Whether the path is linear around the film is being checked", claims),
+                (f"path by {finder_words(choice.finder)}", path),
+                ("comparison of finders", overlap),
+                ("response kept at rising share removed", curves),
+                ("linear check", claims),
             ]
         )
         left, right = st.columns([3, 2], gap="medium")

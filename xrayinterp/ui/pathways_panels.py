@@ -93,6 +93,9 @@ def overlap_panel(comparison: FinderComparison) -> None:
     with st.container(border=True, key="path-overlap"):
         page.heading("Do finders find the same path?")
         page.line(agreement(comparison))
+        if comparison.missing:
+            without = ", ".join(finder_words(label) for label in comparison.missing)
+            page.line(f"Without a path on this film: {without}.", "caution")
         names = [short_finder_words(label) for label in comparison.labels]
         page.line("Neurons on both paths, of those on either (Jaccard)")
         pairs = ", ".join(
@@ -149,7 +152,7 @@ def linear_panel(claim: LinearClaim) -> None:
         last = _finite(float(claim.pruned.along_gradient[-1]))
         chart(
             curves_figure(
-                lines, Axis("distance from the film, as a share of its size", log=True),
+                lines, Axis("change of the film, as a share of all its grey values", log=True),
                 Axis("error of the linear model", percent=True), height=300,
             ),
             key="linear",
@@ -161,7 +164,7 @@ def linear_panel(claim: LinearClaim) -> None:
             rows = [
                 (
                     f"{distance / claim.pruned.length:.0e}",
-                    *(_share(float(line.points[i][1] or math.nan)) for line in lines),
+                    *(_share(math.nan if (error := line.points[i][1]) is None else error) for line in lines),
                 )
                 for i, distance in enumerate(claim.pruned.distances.tolist())
             ]

@@ -45,12 +45,21 @@ def _explained(
     """The explanation, and where its map takes long and is not there yet, the work on it."""
     method, model = method_of(case), case.model or ""
 
+    def explain(*methods: str) -> Explanation:
+        return services.explained(radiograph, model, case.finding, methods, case.fit)
+
     def work() -> tuple[Explanation, Measurement[Explanation] | None]:
         if not services.is_slow(method):
-            return services.explained(radiograph, model, case.finding, (method,), case.fit), None
-        bare = services.explained(radiograph, model, case.finding, (), case.fit)
+            return explain(method), None
+        bare = explain()
         coming = beside.explaining(asked_of(bare), method)
         return (coming.results[0], None) if coming.results else (bare, coming)
 
     with st.spinner("Reading the film"):
-        return services.attempt(work)
+        outcome = services.attempt(work)
+        if isinstance(outcome, XrayInterpError) and not services.is_slow(method):
+            bare = services.attempt(explain)  # the map failed, or all did
+            if not isinstance(bare, XrayInterpError):
+                page.problem(outcome)
+                return bare, None
+        return outcome

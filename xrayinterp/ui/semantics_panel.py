@@ -79,7 +79,8 @@ def _baseline(case: Case, semantic: SemanticAttribution) -> bool:
             from_zero = case.from_zero
     with words:
         against = "from zero" if from_zero else f"against {semantic.reference_described or 'films without findings'}"
-        page.line(f"{against[:1].upper()}{against[1:]} · solid: where units fire · hatched: elsewhere")
+        elsewhere = "elsewhere" if from_zero else "elsewhere, less what those films give"
+        page.line(f"{against[:1].upper()}{against[1:]} · solid: where units fire · hatched: {elsewhere}")
     return from_zero
 
 
@@ -137,7 +138,7 @@ def _total(semantic: SemanticAttribution, raw: str, from_zero: bool) -> None:
             f"{raw} {plain(semantic.logit)}, films without findings {plain(semantic.reference_logit)}; "
             f"parts sum to it within {small(semantic.contrast_residual or 0.0)}"
         )
-        page.total("Above normal" if excess >= 0 else "Below normal", text, excess)
+        page.total(f"{'Above' if excess >= 0 else 'Below'} those films", text, excess)
 
 
 def _alt(bars: Sequence[ShareBar]) -> str:

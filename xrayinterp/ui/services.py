@@ -27,7 +27,7 @@ from ..imaging.radiograph import Radiograph, View
 from ..models import registry, weights
 from ..models.registry import ModelEntry
 from .measuring import Measurement, Steps
-from .threads import beside
+from .threads import spawn
 
 if TYPE_CHECKING:
     from ..explanation import Explanation, SaliencyMap, Trace
@@ -68,7 +68,7 @@ def warm() -> Thread:
         reader.warm()
         import_module("xrayinterp.ui.reading")
 
-    return beside(prepare, "warm")
+    return spawn(prepare, "warm")
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -286,5 +286,7 @@ def attempt(work: Callable[[], T]) -> T | XrayInterpError:
         return work()
     except XrayInterpError as error:
         return error
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:  # torch tells of memory in a RuntimeError
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
         return XrayInterpError(Code.TOO_LARGE, "There is not enough memory for this.", "Close other films or programs.")

@@ -13,7 +13,7 @@ PATIENCE = 20.0
 _running: WeakKeyDictionary[Thread, Callable[[], None]] = WeakKeyDictionary()
 
 
-def beside(work: Callable[[], None], name: str, stop: Callable[[], None] = lambda: None) -> Thread:
+def spawn(work: Callable[[], None], name: str, stop: Callable[[], None] = lambda: None) -> Thread:
     """Run `work` in a thread of its own; `stop` asks it to end, and is called when the process ends."""
     thread = Thread(target=work, daemon=True, name=f"xrayinterp-{name}")
     _running[thread] = stop

@@ -52,9 +52,7 @@ def _controls(work: Measurement[Reading], method: str) -> None:
     if work.state == "running":
         with st.container(horizontal=True, vertical_alignment="center"):
             page.line(f"Measuring lamp {len(work.results) + 1} of {len(LAMPS)}; the page can be used meanwhile.")
-            if st.button("Stop measuring", key="trust-stop"):
-                work.stop(declined=True)
-                st.rerun(scope="fragment")
+            st.button("Stop measuring", key="trust-stop", on_click=work.decline)
     elif work.state != "done":
         with st.container(horizontal=True, vertical_alignment="center"):
             cost = (
@@ -63,9 +61,7 @@ def _controls(work: Measurement[Reading], method: str) -> None:
                 else f" It takes about {services.cost_of_trust(method):.0f} runs."
             )
             page.line(f"{method_words(method)} was not measured on this film.{cost}")
-            if st.button("Measure", key="trust-start"):
-                beside.begin(work)
-                st.rerun(scope="fragment")
+            st.button("Measure", key="trust-start", on_click=beside.begin, args=(work,))
 
 
 def _card(lamp: Lamp, reading: Reading | None, work: str, *, brief: bool) -> str:
