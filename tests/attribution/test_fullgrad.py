@@ -17,7 +17,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from xrayinterp.attribution import Forward, Target, attribute
-from xrayinterp.attribution.fullgrad import completeness
+from xrayinterp.attribution.fullgrad import _rescaled_sum, completeness
 from xrayinterp.imaging.reader import read
 from xrayinterp.models.architectures import DenseNetShape
 from xrayinterp.models.zoo import load_model
@@ -165,3 +165,10 @@ def test_a_real_film_is_explained_completely(data_root: Path) -> None:
     dense = model.module.get_parameter("classifier.bias")[index]
     total = attribute(model, x, index, "fullgrad_signed").sum() + dense
     torch.testing.assert_close(total, model.logits(x)[0, index], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_signed_layer_of_one_sign_is_only_divided(sign: float) -> None:
+    values = sign * torch.tensor([[[[1.0, 2.0]]]])
+    assert _rescaled_sum(values, signed=True).tolist() == [[[[sign * 0.5, sign * 1.0]]]]
+    assert _rescaled_sum(values.abs(), signed=False).tolist() == [[[[0.0, 1.0]]]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from xrayinterp.attribution import METHODS, Forward, Target, attribute, native_map
+from xrayinterp.models.xrv import adapt, torchxrayvision
 
 SEEDS = st.integers(0, 2**16)
 
@@ -153,3 +156,65 @@ def _full(net: nn.Module, x: Tensor) -> Tensor:
 
 def _native(net: nn.Module, x: Tensor) -> Tensor:
     return native_map(Forward(net, x), 0, "gradcam_signed")
+
+
+class WritesFirst(nn.Module):
+    """Begins with operators that write into their input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.norm, self.head = nn.Conv2d(1, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.norm(self.conv(x.sub_(0.25).relu_()))
+        z.relu_()  # as a statement: what it returns is not used
+        return self.head(z.mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", EXPLAINING)
+def test_the_callers_film_stays_what_it_was(method: str) -> None:
+    net, x = frozen(WritesFirst()), film_batch(6, size=32)
+    kept = x.clone()
+    forward = Forward(net, x)
+    first = native_map(forward, 1, method, **quick(method))
+    assert torch.equal(x, kept)
+    assert torch.equal(first, native_map(Forward(net, kept), 1, method, **quick(method)))
+
+
+def test_a_named_layer_is_read_where_its_relu_is_a_statement() -> None:
+    net, x = frozen(WritesFirst()), film_batch(6, size=32)
+    named = attribute(net, x, 1, "gradcam_signed", layer="norm")
+    torch.testing.assert_close(named, attribute(net, x, 1, "gradcam_signed"))
+
+
+class ChecksItsInput(nn.Module):
+    """Looks at the range of its input first, as torchxrayvision's networks do on their first run."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.min() < -1025 or x.max() > 1025:
+            raise ValueError("not a normalised film")
+        return self.net(x)
+
+
+@pytest.mark.parametrize("method", [name for name in EXPLAINING if METHODS[name].single])
+def test_a_look_at_the_inputs_range_changes_nothing(method: str) -> None:
+    net, x = random_densenet(3), film_batch(3)
+    looking = frozen(ChecksItsInput(net))
+    torch.testing.assert_close(attribute(looking, x, 2, method), attribute(net, x, 2, method), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", ["gradient", "guided_backprop", "rectgrad", "lrp_epsilon_plus", "fullgrad_signed"])
+def test_torchxrayvisions_own_densenet_is_explained_as_it_comes(method: str) -> None:
+    torch.manual_seed(0)
+    shape = {"growth_rate": 4, "block_config": (2, 2, 2), "num_init_features": 8, "num_classes": 5, "in_channels": 1}
+    theirs = torchxrayvision().models.DenseNet(**shape).eval().requires_grad_(False)
+    x = 1024 * film_batch(1).float()
+    ours, _ = adapt(copy.deepcopy(theirs), ["A", "B", "C", "D", "E"])
+    kept = theirs(x)
+    torch.testing.assert_close(attribute(theirs, x, 2, method), attribute(ours, x, 2, method))
+    assert torch.equal(theirs(x), kept)

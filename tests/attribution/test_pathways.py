@@ -152,6 +152,7 @@ def test_the_pruned_net_is_linear_inside_the_radius_and_not_far_beyond(seed: int
     net, x = deep(seed)
     path = pathway(net, x, 0, "marginal_taylor", sparsity)
     region = linear_region(net, x, path.masks, directions=None)
+    assert path.linear_region(directions=None) == region
     assert region.exact
     assert region.pool == math.inf
     g = PrunedForward(Forward(net, x), path.masks).input_gradient(Target(0))

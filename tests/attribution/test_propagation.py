@@ -124,4 +124,7 @@ def test_on_a_random_densenet_only_what_keeps_both_signs_knows_the_target() -> N
     assert abs(between_targets(nets, x, "gradient")) < 0.3
     assert between_targets(nets, x, "guided_backprop") > 0.99
     assert between_targets(nets, x, "rectgrad", quantile=0.9) > 0.98
+    assert between_targets(nets, x, "gradcam_positive") > 0.99
+    assert between_targets(nets, x, "gradcampp") > 0.99
+    assert between_targets(nets, x, "gradcam_signed") < 0.95
     assert between_targets(nets, x, "rectgrad_abs", quantile=0.5) < 0.3

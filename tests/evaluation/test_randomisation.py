@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers.closed_form import Twin, film_batch, frozen, random_densenet, snapshot
+from helpers.closed_form import SMALL, Twin, film_batch, frozen, random_densenet, snapshot
 from helpers.lit_model import extra_methods
 from helpers.tiny_model import tiny_model
 from torch import nn
 
-from xrayinterp.attribution import Target
+from xrayinterp.attribution import Forward, Target, attribute, native_map
 from xrayinterp.evaluation.randomisation import cascade, layer_blocks, permute
 from xrayinterp.evaluation.similarity import similarity
+from xrayinterp.models.architectures import DenseNetShape
 
 NET = random_densenet(0)
 X = film_batch(0, samples=1)
@@ -53,8 +54,6 @@ def test_the_head_goes_first_and_the_rest_stays_until_its_turn() -> None:
     permute(head.classifier, draws)
     (expected,) = cascade(head, X, Target(1), "gradcam_signed", blocks=1)  # one block is the head
     assert expected.block == ("classifier", "classifier")
-    from xrayinterp.attribution import Forward, native_map
-
     torch.testing.assert_close(first.values, native_map(Forward(head, X), 1, "gradcam_signed"))
 
 
@@ -72,11 +71,28 @@ def test_an_edge_detector_is_exactly_itself_at_every_depth() -> None:
             assert (alike.ssim, alike.spearman, alike.spearman_abs) == (1.0, 1.0, 1.0)
 
 
+def test_the_registered_edges_are_exactly_themselves_at_every_depth() -> None:
+    own = attribute(NET, X, 0, "edges")[0, 0].numpy()
+    alike = [similarity(own, stage.values[0, 0].numpy()) for stage in cascade(NET, X, Target(0), "edges")]
+    assert {(one.ssim, one.spearman, one.spearman_abs) for one in alike} == {(1.0, 1.0, 1.0)}
+
+
+def test_after_the_head_alone_guided_backprop_is_still_itself_and_the_gradient_is_not() -> None:
+    shape = DenseNetShape(growth=SMALL.growth, blocks=(6, 12, 24, 16), stem=SMALL.stem)
+    found: dict[str, list[float]] = {"guided_backprop": [], "gradient": []}
+    for seed in range(5):
+        net = random_densenet(seed, shape=shape)
+        for method, rhos in found.items():
+            own = attribute(net, X, 0, method)[0, 0].numpy()
+            rho = similarity(own, next(cascade(net, X, Target(0), method)).values[0, 0].numpy()).spearman
+            rhos.append(rho or 0.0)
+    medians = {method: float(np.median(rhos)) for method, rhos in found.items()}
+    assert medians["guided_backprop"] > 0.9
+    assert abs(medians["gradient"]) < 0.5
+
+
 def test_the_gradient_loses_itself_with_depth() -> None:
     net, x = NET, X
-    own = next(cascade(net, x, Target(0), "gradient", blocks=1)).values  # a map of this shape
-    from xrayinterp.attribution import attribute
-
     own = attribute(net, x, 0, "gradient")
     rhos = [
         similarity(own[0, 0].numpy(), s.values[0, 0].numpy()).spearman for s in cascade(net, x, Target(0), "gradient")

@@ -110,6 +110,36 @@ def test_a_network_may_write_into_its_input() -> None:
     assert torch.equal(x, kept)
 
 
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("torch.maximum", lambda z: torch.maximum(z, torch.zeros_like(z))),
+        ("abs", torch.Tensor.abs),
+        ("exp", torch.exp),
+        ("mul", lambda z: z * z.mean()),
+        ("matmul", lambda z: z @ z.transpose(-1, -2)),
+        ("group_norm", lambda z: F.group_norm(z, 2)),
+    ],
+)
+def test_what_is_neither_relu_nor_linear_is_refused_by_name_for_rules_alone(
+    name: str, step: Callable[[Tensor], Tensor]
+) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.relu(step(self.conv(x))).mean((2, 3)))
+
+    net, x = frozen(Odd()), film_batch(2, size=16)
+    assert arriving(net, x, plain).abs().sum() > 0
+    with pytest.raises(XrayInterpError, match=name.rsplit(".", 1)[-1]) as caught:
+        arriving(net, x, rules.guided)
+    assert caught.value.code is Code.UNSUPPORTED_OPERATOR
+
+
 def test_an_edit_goes_into_the_forward_and_its_gradient() -> None:
     net, x = frozen(Twin()), film_batch(4)
     halved = record(net, x, edit=lambda site, a: a * 0.5 if site == 1 else a)

@@ -72,7 +72,7 @@ def fullgrad_signed(
     Unless rescaled, sum_u M(u) + dense biases = f wherever the film's sides are multiples of each map's. `layer`
     divides each layer's values by the largest magnitude among them.
     """
-    return _overlay(forward, target, lambda values: values, rescale, align_corners)
+    return _overlay(forward, target, None, rescale, align_corners)
 
 
 @attribution("fullgrad_positive", family="fullgrad", cost=2.9, signed=False, paper=KHAKZAR)
@@ -87,13 +87,21 @@ def fullgrad_positive(
 
 
 def _overlay(
-    forward: Forward, target: Target, rectify: Callable[[Tensor], Tensor], rescale: Rescale, align_corners: Answer
+    forward: Forward,
+    target: Target,
+    rectify: Callable[[Tensor], Tensor] | None,
+    rescale: Rescale,
+    align_corners: Answer,
 ) -> Tensor:
-    """All layers' maps on the film's grid; units are summed before each resolution is drawn up, which is linear."""
+    """All layers' maps on the film's grid; units are summed before each resolution is drawn up, which is linear.
+
+    `rectify` None keeps signs.
+    """
     by_size: dict[torch.Size, Tensor] = {}
     for values in _shares(forward, target):
-        rectified = rectify(values)
-        layer = _rescaled_sum(rectified) if rescale == "layer" else rectified.sum(1, keepdim=True)
+        kept = values if rectify is None else rectify(values)
+        scaled = rescale == "layer"
+        layer = _rescaled_sum(kept, signed=rectify is None) if scaled else kept.sum(1, keepdim=True)
         size = layer.shape[-2:]
         by_size[size] = by_size[size] + layer if size in by_size else layer
     full = forward.x.shape[-2:]
@@ -119,14 +127,13 @@ def _gradients(forward: Forward, target: Target) -> tuple[Tensor, ...]:
     return tape.gradients(target.score, at=[tape.x, *(site.z for site in tape.biased)])
 
 
-def _rescaled_sum(values: Tensor) -> Tensor:
+def _rescaled_sum(values: Tensor, *, signed: bool) -> Tensor:
     """Values (N, U, h, w) summed over units, (N, 1, h, w), after what each film's are rescaled by.
 
-    Values without sign go to [0, 1], signed ones are divided by their largest magnitude; an even layer becomes 0.
+    Signed values are divided by their largest magnitude, others go to [0, 1]; an even layer of these becomes 0.
     """
     low, high = (torch.stack(ends) for ends in zip(*(film.aminmax() for film in values), strict=True))
-    signed = low < 0
-    offset = torch.where(signed, 0, low)
-    spread = torch.where(signed, torch.maximum(-low, high), high - low)
+    offset = torch.zeros_like(low) if signed else low
+    spread = torch.maximum(-low, high) if signed else high - low
     total = values.sum(1, keepdim=True) - values.shape[1] * offset[:, None, None, None]
     return total / torch.where(spread > 0, spread, torch.inf)[:, None, None, None]

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from ..errors import Code, XrayInterpError
 from ..operators.intercept import Cut
+from ..operators.relevance import RelevanceGraph
 from ..operators.tape import Edit, Tape, is_relu, record
 from .forward import Forward
 from .target import Target
@@ -140,6 +142,22 @@ class PrunedForward(Forward):
     def at(self, x: Tensor, *, biases: bool = False) -> Tape:
         """The pruned network's forward on another input, the mask unchanged."""
         return record(self.module, x, edit=self._edit, biases=biases)
+
+    def outputs(self) -> Tensor:
+        """The pruned network's logits (N, F), without a graph."""
+        if self._outputs is None:
+            self._outputs = self.logits(self.x)
+        return self._outputs
+
+    def relevance(self) -> RelevanceGraph:
+        """Refused: relevance is defined on whole networks.
+
+        Raises:
+            XrayInterpError: `bad-option`.
+        """
+        raise XrayInterpError(
+            Code.BAD_OPTION, "Relevance does not go through a pruned network.", "Take a gradient or a CAM of it."
+        )
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (N, F) of the pruned network on another input, without a graph."""

@@ -7,7 +7,7 @@ multiplies every ReLU's output by it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -44,6 +44,7 @@ class Pathway:
     `neurons` (L,): how many each of the L sites has; `kept`, `dead` and `kept_dead` (N, L): how many stay, how many the
     whole network leaves at 0, and how many are both. `logit`, `pruned_logit` and `empty_logit` (N,): the signed target
     of the whole network, of the pruned one, and with every neuron removed (the output's bias, for most networks).
+    `module` and `x`: the whole network, and the films.
     """
 
     method: str
@@ -57,6 +58,13 @@ class Pathway:
     logit: Tensor
     pruned_logit: Tensor
     empty_logit: Tensor
+    module: nn.Module = field(repr=False)
+    x: Tensor = field(repr=False)
+
+    def linear_region(self, film: int = 0, *, directions: int | None = 32, seed: int = 0) -> LinearRegion:
+        """The region around a film in which the network that stays is linear: the function of that name on the path."""
+        masks = [mask if len(mask) == 1 else mask[film : film + 1] for mask in self.masks]
+        return linear_region(self.module, self.x[film : film + 1], masks, directions=directions, seed=seed)
 
     @property
     def reached(self) -> Tensor:
@@ -166,6 +174,8 @@ def paths_of(
             target_values(target, tape.logits.detach()),
             target_values(target, PrunedForward(forward, masks).logits(forward.x)),
             target_values(target, empty),
+            forward.module,
+            forward.x,
         )
         for sparsity, masks in zip(sparsities, found, strict=True)
     )

@@ -87,7 +87,7 @@ class _LastMap(TorchFunctionMode):
     """Replaces each map that is about to lose its positions by a leaf; the last one stays."""
 
     def __init__(self, x: Tensor) -> None:
-        self.x = x.clone() if x.is_inference() else x.detach()
+        self.x = x.detach().clone()  # a clone, since the network may write into its input
         self.leaf: Tensor | None = None
         self.number = -1
         self._original: Tensor | None = None

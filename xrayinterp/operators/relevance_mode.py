@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,25 +14,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from ..errors import Code, XrayInterpError
 from .in_place import Rewritten, writes_into_input
+from .linear import ADDS, AVERAGES, CONVOLUTIONS, DROPOUTS, SCALES, SHAPE, WINNERS, base_name, tensors
 from .relevance_shares import Mix, Operator, Passing, Shift, Sum, Through, Weighted, by_unit
 from .tape import entering_bias, is_relu, operator_name
-
-_SHAPE = frozenset(
-    {"flatten", "unflatten", "reshape", "reshape_as", "view", "view_as", "ravel", "squeeze", "unsqueeze", "permute"}
-    | {"transpose", "t", "movedim", "swapaxes", "contiguous", "clone", "to", "float", "double", "type_as", "cat"}
-    | {"concat", "stack", "chunk", "split", "unbind", "narrow", "select", "__getitem__", "expand", "expand_as"}
-    | {"repeat", "flip", "roll", "pixel_shuffle", "channel_shuffle", "pad", "__get__"}
-)
-"""Operators that move values without changing them: relevance moves as the gradient does."""
-_WINNERS = frozenset({f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)} | {"amax"})
-"""Whose largest value takes all relevance, as it takes all of the gradient."""
-_AVERAGES = frozenset({f"{kind}avg_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)} | {"mean", "sum"})
-_CONVOLUTIONS = frozenset({f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)})
-_DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
-_ADDS = frozenset(
-    {"add", "sub", "subtract", "rsub", "__add__", "__radd__", "__sub__", "__rsub__", "__iadd__", "__isub__"}
-)
-_SCALES = frozenset({"mul", "multiply", "div", "divide", "true_divide", "__mul__", "__rmul__", "__truediv__", "neg"})
 
 
 @dataclass
@@ -67,9 +51,8 @@ class _Call:
 
     @classmethod
     def out_of_place(cls, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Call:
-        name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__"):
-            name = name.removesuffix("_")
+        name = base_name(func)
+        if name != getattr(func, "__name__", ""):
             func = getattr(Tensor, name, func)
         return cls(func, name, args, kwargs)
 
@@ -77,7 +60,7 @@ class _Call:
         return self.func(*self.args, **self.kwargs)
 
     def tensors(self) -> list[Tensor]:
-        return [*_tensors(self.args), *_tensors(list(self.kwargs.values()))]
+        return [*tensors(self.args), *tensors(list(self.kwargs.values()))]
 
     def given(self, position: int, name: str, default: Any = None) -> Any:
         return self.args[position] if len(self.args) > position else self.kwargs.get(name, default)
@@ -132,17 +115,17 @@ class RelevanceMode(TorchFunctionMode):
         name = call.name
         if is_relu(call.func, call.args, call.kwargs):
             return self._relu(carried[0])
-        if name in _CONVOLUTIONS or name in ("linear", "matmul", "__matmul__", "mm"):
+        if name in CONVOLUTIONS or name in ("linear", "matmul", "__matmul__", "mm"):
             return self._weighted(call, carried)
         if name == "batch_norm":
             return self._batch_norm(call, carried[0])
-        if name in _AVERAGES or name == "interpolate" or (name == "einsum" and len(call.tensors()) == 1):
+        if name in AVERAGES or name == "interpolate" or (name == "einsum" and len(call.tensors()) == 1):
             return self._sum(call, carried)
-        if name in _ADDS:
+        if name in ADDS:
             return self._shift(call, carried[0]) if len(carried) == 1 else self._sum(call, carried)
-        if name in _SCALES:
+        if name in SCALES:
             return self._scale(call, carried)
-        if name in _DROPOUTS:
+        if name in DROPOUTS:
             if call.given(2, "training", True):
                 raise call.unsupported(" in training mode")
             return carried[0]
@@ -155,12 +138,12 @@ class RelevanceMode(TorchFunctionMode):
 
     def _moved(self, call: _Call, carried: list[Tensor]) -> Any:
         """Changes of shape, whose own graph is right, and what gives no values, such as a size; all else is refused."""
-        known = call.name in _SHAPE or call.name in _WINNERS
+        known = call.name in SHAPE or call.name in WINNERS
         with torch.set_grad_enabled(known):
             moved = call.run()
-        for result in _tensors(moved):
-            if result.is_floating_point() and not (known and result.grad_fn is not None):
-                raise call.unsupported()
+        for result in tensors(moved):
+            if result.is_floating_point() and result.ndim and not (known and result.grad_fn is not None):
+                raise call.unsupported()  # but for a lone number, such as the least grey: it is a constant to relevance
             if all(tensor in self._nonnegative for tensor in call.tensors()) and call.name != "pad":
                 self._nonnegative[result] = True
             if all(tensor in self._raw for tensor in carried):
@@ -168,7 +151,7 @@ class RelevanceMode(TorchFunctionMode):
         return moved
 
     def _weighted(self, call: _Call, carried: list[Tensor]) -> Tensor:
-        affine = call.name in _CONVOLUTIONS or call.name == "linear"
+        affine = call.name in CONVOLUTIONS or call.name == "linear"
         x, weight = call.given(0, "input"), call.given(1, "weight" if affine else "other")
         bias = call.given(2, "bias") if affine else None
         if x is not carried[0] or len(carried) > 1:
@@ -181,7 +164,7 @@ class RelevanceMode(TorchFunctionMode):
             return result
 
         weight, bias = weight.detach(), None if bias is None else bias.detach()
-        kind: Literal["dense", "convolution"] = "convolution" if call.name in _CONVOLUTIONS else "dense"
+        kind: Literal["dense", "convolution"] = "convolution" if call.name in CONVOLUTIONS else "dense"
         leaf = _leaf(x)
         z = apply(leaf, weight, bias)
         forward = Mix((leaf,), z, None if bias is None else by_unit(bias, z, kind))
@@ -204,7 +187,7 @@ class RelevanceMode(TorchFunctionMode):
 
     def _sum(self, call: _Call, carried: list[Tensor]) -> Tensor:
         inputs = list({id(tensor): tensor for tensor in carried}.values())
-        monotone = call.name in _AVERAGES or call.name in ("add", "__add__", "__radd__", "einsum")
+        monotone = call.name in AVERAGES or call.name in ("add", "__add__", "__radd__", "einsum")
         nonnegative = monotone and all(tensor in self._nonnegative for tensor in inputs)
 
         def apply(*values: Tensor) -> Tensor:
@@ -240,15 +223,6 @@ class RelevanceMode(TorchFunctionMode):
         if raw and operator.linear and all(tensor in self._raw for tensor in inputs):
             self._raw[out] = True
         return out
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in an operator's arguments or results."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
 
 
 def _leaf(value: Tensor) -> Tensor:

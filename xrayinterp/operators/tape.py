@@ -20,15 +20,10 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from ..errors import Code, XrayInterpError
 from .in_place import Rewritten, writes_into_input
 from .lean import Lean
+from .linear import base_name, is_linear, tensors
 
 RELUS = frozenset({F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
 _CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
-_NONLINEAR = frozenset(
-    {"relu6", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu", "glu", "gelu", "silu", "mish", "tanh", "sigmoid"}
-    | {"hardtanh", "hardswish", "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "softplus", "softsign"}
-    | {"logsigmoid", "softmax", "log_softmax", "softmin", "threshold", "_threshold", "clamp_max"}
-    | _CLAMPS
-)
 _MAX_POOLS = frozenset({F.max_pool1d, F.max_pool2d, F.max_pool3d, torch.max_pool1d, torch.max_pool2d, torch.max_pool3d})
 
 
@@ -80,7 +75,7 @@ class Tape:
     """One forward of a network on x, with its graph.
 
     `activations`: the outputs a of all ReLUs in call order, as the network went on with them. `biased`: every place
-    where a bias enters, if asked for. `unruled`: nonlinear operators met that are no ReLU.
+    where a bias enters, if asked for. `unruled`: operators met that are neither ReLUs nor known to be linear.
     """
 
     x: Tensor
@@ -103,7 +98,8 @@ class Tape:
         `rule` is for ReLUs, `pool` for max pooling.
 
         Raises:
-            XrayInterpError: `unsupported-operator` where the rule is not `plain` and a nonlinear operator is no ReLU.
+            XrayInterpError: `unsupported-operator` where the rule is not `plain` and an operator is neither a ReLU nor
+                linear.
         """
         if rule is not plain and self.unruled:
             raise XrayInterpError(
@@ -205,9 +201,10 @@ class _Recorder(TorchFunctionMode):
                 return self._relu(z, in_place=writes_into_input(func, args, kwargs))
             if func in _MAX_POOLS and not kwargs.get("return_indices"):
                 return self._pool(func, args, kwargs)
-            if getattr(func, "__name__", "").removesuffix("_") in _NONLINEAR:
-                self.unruled.append(operator_name(func))
         out = func(*args, **kwargs)
+        maps = [one for one in tensors(out) if one.grad_fn is not None and one.ndim]  # a lone number is bookkeeping
+        if maps and not is_linear(func, args, kwargs):
+            self.unruled.append(operator_name(func))
         if self._biases and (bias := entering_bias(func, args, kwargs)) is not None:
             self.biased.append(Biased(out, bias))
         return out
@@ -233,7 +230,7 @@ def is_relu(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     """True for a call that computes max(0, z), also where it is written as a clamp."""
     if func in RELUS:
         return True
-    if getattr(func, "__name__", "").removesuffix("_") not in _CLAMPS:
+    if base_name(func) not in _CLAMPS:
         return False
     low = args[1] if len(args) > 1 else kwargs.get("min")
     high = args[2] if len(args) > 2 else kwargs.get("max")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,13 +17,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import Code, XrayInterpError
-
-_RELUS = frozenset({F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
+from .in_place import Rewritten, writes_into_input
+from .tape import is_relu
 
 
 def feature_maps(
@@ -49,7 +48,7 @@ def feature_maps(
     tapped = _tapped(module, tuple(dict.fromkeys(paths)))
     if not grad:
         with torch.no_grad(), tapped.reading() as outputs:
-            logits: Tensor = tapped.module(x)
+            logits: Tensor = tapped.module(x.clone())  # a clone, since the network may write into its input
         return logits, {path: outputs[path] for path in _reached(outputs, paths)}
     with torch.inference_mode(False), torch.enable_grad(), tapped.reading(grad=True) as outputs:
         mode = _KeepRectified(outputs)
@@ -98,17 +97,22 @@ class _KeepRectified(TorchFunctionMode):
         super().__init__()
         self.outputs = outputs
         self.rectified: dict[str, Tensor] = {}
+        self._rewritten = Rewritten()
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in _RELUS and args:
-            consumed = [path for path, output in self.outputs.items() if output is args[0]]
-            if consumed:
-                rectified = torch.relu(args[0])
-                self.rectified.update(dict.fromkeys(consumed, rectified))
-                return rectified
-        return func(*args, **(kwargs or {}))
+        args = [self._rewritten.read(value) for value in args]
+        kwargs = {name: self._rewritten.read(value) for name, value in (kwargs or {}).items()}
+        if not is_relu(func, args, kwargs):
+            return func(*args, **kwargs)
+        z: Tensor = args[0] if args else kwargs["input"]
+        consumed = [path for path, output in self.outputs.items() if output is z]
+        if not consumed:
+            return func(*args, **kwargs)
+        rectified = torch.relu(z)
+        self.rectified.update(dict.fromkeys(consumed, rectified))
+        return self._rewritten.write(z, rectified) if writes_into_input(func, args, kwargs) else rectified
 
     def map(self, path: str) -> Tensor:
         """The map of `path`: its ReLU's result, or the output itself where that is rectified already."""
@@ -167,9 +171,7 @@ def _keep(state: _Reading, path: str, module: nn.Module, args: tuple[Any, ...], 
 
 
 def _own(x: Tensor) -> Tensor:
-    if x.is_inference():
-        return x.clone()
-    return x if x.requires_grad else x.detach()  # a tap on an identity must not flag the caller's tensor
+    return x if x.requires_grad else x.detach().clone()  # neither flags nor values of the caller's tensor may change
 
 
 def _reached(outputs: dict[str, Tensor], paths: Sequence[str]) -> Sequence[str]:
