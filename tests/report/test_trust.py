@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,14 @@ def test_one_reason_for_all_is_told_once():
     assert said["strips"][0]["rows"] == []
 
 
-def test_without_measurements_the_report_has_no_strip():
-    assert content(fake_explanation())["trust"] is None
+def test_what_was_not_measured_is_said_and_a_report_without_maps_has_no_strip():
+    told = content(fake_explanation())["trust"]
+    assert [strip["reason"] for strip in told["strips"]] == ["Not measured for this map on this film."] * len(
+        fake_explanation().maps
+    )
+    assert content(replace(fake_explanation(), maps=()))["trust"] is None
+    text = PdfReader(io.BytesIO(render_pdf(fake_explanation())))
+    assert "Not measured for this map on this film." in " ".join(page.extract_text() for page in text.pages)
 
 
 def test_the_strip_is_printed_with_its_fixed_line():

@@ -149,7 +149,7 @@ def test_an_unassessed_finding_is_explained_and_not_flagged(opened: AppTest):
 
 
 def test_from_zero_shows_the_bias_and_sums_to_the_logit(opened: AppTest):
-    assert "Above normal" in text(opened) or "Below normal" in text(opened)
+    assert "Above normal films" in text(opened) or "Below normal films" in text(opened)
     at = opened.toggle[0].set_value(True).run()
     assert "concepts + no concept + bias" in text(at)
     labels = [a["text"] for s in charts(at) for a in s["layout"]["annotations"]]

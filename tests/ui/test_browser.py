@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from helpers.dx_factory import Encoding, dx, to_bytes
 from helpers.fake_explanation import fake_radiograph
 from helpers.http_server import serve
 from pydicom.data import get_testdata_file
+from pypdf import PdfReader
 
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -270,12 +272,16 @@ def test_a_fetch_can_be_cancelled_and_keeps_what_arrived(page: Any, page_home: P
     shutil.rmtree(part.parent)
 
 
-def test_exports_arrive(page: Any, synthetic: bytes):
+def test_exports_arrive_with_the_strip_that_is_on_the_page(page: Any, synthetic: bytes):
     drop(page, "secret-name.dcm", synthetic)
     opened(page)
+    page.locator('ul.xi-lamps[aria-busy="false"]').wait_for()
     with page.expect_download() as pdf:
         page.get_by_role("button", name="Export PDF").click()
-    assert Path(pdf.value.path()).read_bytes().startswith(b"%PDF-")
+    pages = PdfReader(pdf.value.path()).pages
+    printed = " ".join(" ".join(one.extract_text().split()) for one in pages)
+    assert "How far the map can be trusted" in printed
+    assert "Not measured for this map" not in printed
     with page.expect_download() as document:
         page.get_by_role("button", name="JSON", exact=True).click()
     text = Path(document.value.path()).read_text(encoding="utf-8")
@@ -345,22 +351,95 @@ def test_a_pathway_is_found_and_told(page: Any, synthetic: bytes):
     drop(page, "film.dcm", synthetic)
     opened(page)
     research_page(page, "pathways")
-    for heading in ("What the path keeps", "Concepts on the path", "Do finders find the same path?"):
+    for heading in ("What the path keeps", "Concepts on the path", "Do finders find the same path?",
+                    "Response kept, by share removed", "Is the path linear around this film?"):  # fmt: skip
         page.get_by_role("heading", name=heading).wait_for()
+    settled(page)
     charts = page.locator(".stPlotlyChart").evaluate_all("all => all.map(e => e.outerHTML)")
-    assert len(charts) >= 2
+    assert len(charts) == 4
     assert all("chart of" in html or "Matrix of" in html for html in charts)
 
 
-@pytest.mark.parametrize("state", ["empty", "film", "models", "compare", "pathways"])
+def view_of(page: Any, name: str) -> None:
+    """Another view of the page Compare, with its pictures."""
+    page.get_by_role("radio", name=name).click()
+    page.locator("figure canvas.film").nth(1).wait_for()
+    settled(page)
+
+
+def test_two_findings_stand_beside_their_difference(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    research_page(page, "compare")
+    view_of(page, "Two findings")
+    page.get_by_text("difference, cell by cell").wait_for()
+    captions = page.locator("figure figcaption").all_inner_texts()
+    assert len(captions) == 3
+    assert "more for the first" in captions[2]
+    assert page.get_by_text("rank correlation").count() or page.get_by_text("Not measurable").count()
+
+
+def test_a_slider_goes_through_randomised_depth(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    research_page(page, "compare")
+    page.get_by_role("radio", name="Randomised network").click()
+    page.get_by_role("heading", name="Likeness to the trained network's map").wait_for()
+    settled(page)
+    before = picture(page.locator("figure canvas.film").nth(1))
+    slider = page.get_by_role("slider", name="Blocks of weights permuted")
+    slider.focus()
+    for _ in range(3):
+        slider.press("ArrowRight")
+    page.get_by_text("4 blocks permuted").wait_for()
+    settled(page)
+    assert picture(page.locator("figure canvas.film").nth(1)) != before
+    assert page.get_by_text("over 10 depths").count() or page.get_by_text("Not measurable").count()
+
+
+def test_two_films_differ_by_concepts_with_their_reservations(page: Any, synthetic: bytes):
+    drop(page, "later.dcm", synthetic)
+    opened(page)
+    page.get_by_role("button", name="Open films").click()
+    earlier = to_bytes(dx(fake_radiograph(height=500).display.astype("uint16") * 16, ViewPosition="AP"))
+    drop(page, "earlier.dcm", earlier)
+    page.get_by_text("2 warned").or_(page.get_by_text("2 ok")).or_(page.get_by_text("1 ok")).first.wait_for()
+    page.keyboard.press("Escape")
+    opened(page)
+    research_page(page, "compare")
+    view_of(page, "Two films")
+    page.get_by_role("heading", name="Change of each logit").wait_for()
+    page.get_by_text("The views differ").wait_for()
+    assert page.locator("figure canvas.film").count() == 2
+    assert page.get_by_text("parts sum to it within").count() == 1
+
+
+def test_a_slow_map_comes_while_the_film_is_read(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    canvas = opened(page)
+    page.get_by_text("Research maps").click()
+    page.get_by_text("RISE", exact=True).click()
+    page.locator('input[name="white"]').fill("140")  # the film's window, whatever is under way
+    page.get_by_text("RISE was not measured on this film").wait_for()  # its strip is asked for, since it takes long
+    settled(page)
+    assert page.locator('input[name="white"]').input_value() == "140"
+    before = picture(canvas)
+    page.locator('button[name="map"]').click()
+    page.get_by_text(re.compile(r"RISE · \d+ × \d+ cells")).wait_for()
+    assert picture(canvas) != before
+
+
+@pytest.mark.parametrize("state", ["empty", "film", "models", "compare", "findings", "depth", "pathways"])
 def test_no_new_accessibility_violations(page: Any, synthetic: bytes, state: str):
     if state == "film":
         drop(page, "film.dcm", synthetic)
         opened(page)
-    if state in ("compare", "pathways"):
+    if state in ("compare", "findings", "depth", "pathways"):
         drop(page, "film.dcm", synthetic)
         opened(page)
-        research_page(page, state)
+        research_page(page, "pathways" if state == "pathways" else "compare")
+    if state in ("findings", "depth"):
+        view_of(page, "Two findings" if state == "findings" else "Randomised network")
     if state == "models":
         page.get_by_role("link", name="Models").click()
         page.get_by_role("heading", name="Models", exact=True).wait_for()

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from ..imaging.radiograph import Radiograph
 
 DEFAULT_MODEL = "compact"
-DEFAULT_METHODS = ["gradcam_signed"]
 
 
 def predict(
@@ -78,7 +77,7 @@ def explain(
     ] = None,
     methods: Annotated[
         list[str] | None,
-        typer.Option("--methods", help="Saliency methods, by commas or repeated.  \\[default: gradcam_signed]"),
+        typer.Option("--methods", help="Saliency methods, by commas or repeated.  \\[default: the model's]"),
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF report a film.")] = False,
     trust: Annotated[
@@ -100,11 +99,13 @@ def explain(
     """
     from ..batch import open_film
     from ..dissection.io import atlases_for
+    from ..evaluation.standing import standing
     from ..explanation import explain as explain_film
 
     names = _gathered(files, exclude=(out,))
-    chosen = _known_methods(split_list(methods or DEFAULT_METHODS))
+    asked = _known_methods(split_list(methods or []))
     chest_model = open_model(model, device)
+    chosen = asked or [standing(chest_model.name, chest_model.card.sha256).default]
     if finding is not None:
         chest_model.index(finding)
     try:

@@ -11,11 +11,15 @@ from . import trust_words, words
 
 
 def trust(explanation: Explanation) -> dict[str, Any] | None:
-    """The strips of the explanation's maps, and what the lamps ask; None where none was measured."""
-    if not explanation.trust:
+    """The strips of the explanation's maps, and what the lamps ask; None for a report without maps."""
+    if not explanation.maps:
         return None
+    measured = {strip.method: strip for strip in explanation.trust}
     return {
-        "strips": [_strip(strip) for strip in explanation.trust],
+        "strips": [
+            _strip(measured[one.method]) if one.method in measured else _unmeasured(one.method)
+            for one in explanation.maps
+        ],
         "under": UNDER_THE_STRIP,
         "asked": [
             [lamp.title, f"{lamp.question} {trust_words.cut_offs(lamp)}"]
@@ -30,6 +34,10 @@ def cautions(explanation: Explanation) -> list[str]:
     fails = standing(explanation.model, explanation.model_sha256).fails
     methods = [saliency.method for saliency in explanation.maps if saliency.method in fails]
     return [f"{words.method(method)}. {words.structure_only(fails[method])}" for method in methods]
+
+
+def _unmeasured(method: str) -> dict[str, Any]:
+    return {"method": words.method(method), "reason": "Not measured for this map on this film.", "rows": []}
 
 
 def _strip(strip: MapTrust) -> dict[str, Any]:

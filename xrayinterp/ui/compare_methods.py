@@ -73,7 +73,8 @@ def _controls(case: Case, explanation: Explanation) -> tuple[list[str], Scale, b
         picked: list[str] = st.multiselect(
             "Methods", everything, default=chosen, key="compared", format_func=_listed, placeholder="Add a method"
         )
-        case.compared = tuple(picked)
+        if tuple(picked) != chosen:
+            case.compared = tuple(picked)
     with right:
         scale: Scale = st.selectbox(
             "Colour", _SCALES, key="methods-scale", format_func=SCALES.__getitem__,

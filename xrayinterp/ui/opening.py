@@ -57,7 +57,12 @@ def verdicts(case: Case) -> None:
             st.download_button(
                 "Verdicts as CSV", _csv(case.opened), "verdicts.csv", "text/csv", on_click="ignore", key="verdicts-csv"
             )
-            st.button("Close all films", on_click=case.close, key="close-all")
+            st.button("Close all films", on_click=_close, args=(case,), key="close-all")
+
+
+def _close(case: Case) -> None:
+    case.close()
+    services.forget()
 
 
 def refusal(case: Case) -> None:

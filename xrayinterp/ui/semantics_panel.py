@@ -138,7 +138,7 @@ def _total(semantic: SemanticAttribution, raw: str, from_zero: bool) -> None:
             f"{raw} {plain(semantic.logit)}, films without findings {plain(semantic.reference_logit)}; "
             f"parts sum to it within {small(semantic.contrast_residual or 0.0)}"
         )
-        page.total(f"{'Above' if excess >= 0 else 'Below'} those films", text, excess)
+        page.total(f"{'Above' if excess >= 0 else 'Below'} normal films", text, excess)
 
 
 def _alt(bars: Sequence[ShareBar]) -> str:

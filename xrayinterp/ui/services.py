@@ -165,10 +165,16 @@ def splits(radiograph: Radiograph, model: str, fit: Fit) -> tuple[SemanticAttrib
     return _splits(*key_of(radiograph, model), fit, _radiograph=radiograph)
 
 
-@st.cache_resource(scope="session", max_entries=120, ttl=3600, show_spinner=False)
+@st.cache_resource(scope="session", max_entries=120, ttl=3600, show_spinner=False, on_release=Measurement.stop)
 def kept(kind: str, key: tuple[Any, ...], wanted: tuple[Any, ...], _steps: Steps[Any]) -> Measurement[Any]:
     """Work beside the page, the same for the same question; see `beside`."""
     return Measurement(_steps)
+
+
+def forget() -> None:
+    """Drop what this session keeps of its films, and end what still runs on them."""
+    for cache in (kept, _traced, _explained, _mapped, _splits):
+        cache.clear()
 
 
 def key_of(radiograph: Radiograph, model: str) -> tuple[str, str, str, str, str | None]:

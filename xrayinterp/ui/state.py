@@ -123,7 +123,7 @@ class Case:
         """Forget all films and what was said of them."""
         self.opened.clear()
         self.notes.clear()
-        self.sha256 = self.finding = self.concept = None
+        self.sha256 = self.finding = self.concept = self.method = self.compared = self.against = None
 
 
 def current() -> Case:

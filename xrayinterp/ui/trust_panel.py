@@ -38,6 +38,8 @@ def _strip(work: Measurement[Reading], method: str) -> None:
     reason = common_reason(readings) if len(readings) == len(LAMPS) else None
     known = {reading.lamp: reading for reading in readings}
     cards = "".join(_card(lamp, known.get(lamp.name), work.state, brief=reason is not None) for lamp in LAMPS.values())
+    done = f"{len(readings)} of {len(LAMPS)} lamps measured." if work.state == "running" else "Lamps measured."
+    st.html(f'<p class="xi-status" role="status">{escape(done)}</p>')
     st.html(
         f'<ul class="xi-lamps" aria-label="Trust strip" aria-busy="{str(work.state == "running").lower()}">{cards}</ul>'
     )

@@ -48,20 +48,23 @@ class Viewer {
   // ---- data from the page
 
   async update(data) {
+    this.latest = data;
+    if (data.film.id !== this.filmId) {
+      this.filmId = data.film.id;
+      this.opening = openFilm(data.film.png);
+    }
+    const film = await this.opening;
+    if (data !== this.latest) return; // later data overtook these while a film was decoded
     this.data = data;
     this.canvas.setAttribute("aria-label", data.alt);
-    if (data.film.id !== this.filmId) await this.open(data.film);
-    if (data !== this.data) return; // a later film overtook this one while it was decoded
+    if (film !== this.film) this.open(film);
     this.paintOverlay();
     this.describe();
     this.draw();
   }
 
-  async open(film) {
-    this.filmId = film.id;
-    const opened = await openFilm(film.png);
-    if (film.id !== this.filmId) return;
-    this.film = opened;
+  open(film) {
+    this.film = film;
     this.display = { black: 0, white: 255, opacity: 55, invert: false, map: false, pair: true, outline: false,
       smooth: false, frame: false, region: true };
     this.fillPresets();
