@@ -17,7 +17,7 @@ EVERY = 0.5
 
 def watched(work: Measurement[Any], draw: Callable[[], None], *, key: str, whole: bool = True) -> None:
     """Call `draw` now and, while `work` runs, twice a second; `whole` draws the whole page again once it ended."""
-    begun = False
+    begun = work.state in ("running", "done")  # quick work is done before it is looked at for the first time
 
     @st.fragment(key=key)
     def part() -> None:
