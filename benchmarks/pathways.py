@@ -88,7 +88,8 @@ def document(model: ChestModel, films: Sequence[FilmPaths], split: str) -> str:
         "",
         f"## What the paths are, at {SPARSITY:.0%}",
         "",
-        "Retention: response kept, 1 for the whole network's, 0 for none of it. Dead: share of what is kept that is "
+        "Retention: response kept, 1 for the whole network's, 0 for none of it; median and quartiles over films. Dead: "
+        "share of what is kept that is "
         f"dead in the whole network, where {np.mean([c.dead_share for c in comparisons]):.0%} of all neurons are.",
         "",
         *_figures(films),
@@ -126,28 +127,27 @@ def _figures(films: Sequence[FilmPaths]) -> list[str]:
     for label in mean_over_films([film.comparison for film in films]).labels:
         pairs = [(film.patient, path) for film in films for path in film.comparison.paths if path.label == label]
         patients = [patient for patient, _ in pairs]
-        cells = [
+        reached, dead, emptied = (
             figure(mean_interval(np.array([float(getattr(path, name)) for _, path in pairs]), patients))
-            for name in ("reached", "retention", "dead_share", "emptied")
-        ]
-        body.append([label, str(len(pairs)), *cells])
+            for name in ("reached", "dead_share", "emptied")
+        )
+        body.append([label, str(len(pairs)), reached, _quartiles([path.retention for _, path in pairs]), dead, emptied])
     return markdown(["finder", "films with a path", "removed", "retention", "dead", "sites left empty"], body)
 
 
 def _retention(films: Sequence[FilmPaths]) -> list[str]:
-    patients = [film.patient for film in films]
     body = [
-        [
-            label,
-            *(
-                figure(mean_interval(np.array([film.curves[label][n].retention for film in films]), patients))
-                for n in range(len(SPARSITIES))
-            ),
-        ]
+        [label, *(_quartiles([film.curves[label][n].retention for film in films]) for n in range(len(SPARSITIES)))]
         for label in films[0].curves
         if label != "active"  # it has one sparsity only
     ]
     return markdown(["finder", *(f"{sparsity:.0%}" for sparsity in SPARSITIES)], body)
+
+
+def _quartiles(values: Sequence[float]) -> str:
+    """Median, lower and upper quartile: a share of a response that may be small has no useful mean."""
+    low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _linear(films: Sequence[FilmPaths]) -> list[str]:
@@ -177,14 +177,15 @@ def main() -> None:
     parser.add_argument("--model", default="compact")
     parser.add_argument("--split", default="test")
     parser.add_argument("--films", type=int, default=20)
-    parser.add_argument("--gaussians", type=int, default=16)
+    parser.add_argument("--first", type=int, help="only so many of the films drawn")
+    parser.add_argument("--gaussians", type=int, default=16, help="directions of the radius's estimate")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     model = load_model(options.model)
     probes = load_probe_set("chestx-det", splits=[options.split], limit=options.films)
     found = []
-    for film in track(probes.films, "films"):
+    for film in track(probes.films[: options.first], "films"):
         kept = None if options.keep is None else options.keep / f"{film.id}.pickle"
         if kept is not None and kept.is_file():
             found.append(pickle.loads(kept.read_bytes()))
