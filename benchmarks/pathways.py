@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,7 @@ def document(model: ChestModel, films: Sequence[FilmPaths], split: str) -> str:
         "",
         *_figures(films),
         "",
+        *_without(comparisons),
         "## Retention at rising sparsity",
         "",
         *_retention(films),
@@ -142,6 +144,12 @@ def _retention(films: Sequence[FilmPaths]) -> list[str]:
         if label != "active"  # it has one sparsity only
     ]
     return markdown(["finder", *(f"{sparsity:.0%}" for sparsity in SPARSITIES)], body)
+
+
+def _without(comparisons: Sequence[FinderComparison]) -> list[str]:
+    """Which finders had no path, on how many films."""
+    counts = Counter(label for one in comparisons for label in one.missing)
+    return [f"No path by {label} on {count} of the films." for label, count in counts.items()] + [""] * bool(counts)
 
 
 def _quartiles(values: Sequence[float]) -> str:

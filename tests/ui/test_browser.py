@@ -294,6 +294,7 @@ def research_page(page: Any, name: str) -> None:
     page.get_by_role("link", name=name.capitalize()).click()
     page.get_by_role("heading", name=name.capitalize(), exact=True).wait_for()
     page.locator("figure canvas.film").nth(1).wait_for()
+    page.get_by_text("Under way").wait_for(state="detached")
     settled(page)
 
 

@@ -12,7 +12,7 @@ from ..evaluation.lamps import Reading
 from ..explanation import Explanation, SaliencyMap
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
-from ..report.trust_words import state_line
+from ..report.trust_words import common_reason, state_line
 from ..report.words import STRUCTURE, grid, strongest
 from ..report.words import method as method_words
 from . import beside, page, services
@@ -27,7 +27,7 @@ from .watching import in_turn
 
 COMPANIONS = ("gradient", "fullgrad", "guided_backprop", "edges")
 """Methods shown at first beside the model's own three: one of each kind, and one that cannot know the finding."""
-_SCALES: tuple[Scale, ...] = ("own", "rank")
+_SCALES: tuple[Scale, ...] = ("rank", "own")
 
 
 def methods_view(case: Case, radiograph: Radiograph, explanation: Explanation) -> None:
@@ -46,7 +46,10 @@ def methods_view(case: Case, radiograph: Radiograph, explanation: Explanation) -
                 maps[name] = saliency
     maps |= {method: work.results[0].maps[0] for method, work in slow.items() if work.results}
     readings = {method: work.results[0] for method, work in judged.items() if work.results}
-    order = sorted((method for method in chosen if method in maps), key=lambda method: -_value(readings.get(method)))
+    if ranking:
+        _unranked(readings, slow)
+    known = readings if len(readings) == len(judged) else {}  # sorted once, when all is measured
+    order = sorted((method for method in chosen if method in maps), key=lambda method: -_value(known.get(method)))
     if not order:
         page.line("Choose methods above.")
         return
@@ -82,7 +85,7 @@ def _controls(case: Case, explanation: Explanation) -> tuple[list[str], Scale, b
         )  # fmt: skip
     with last:
         ranking: bool = st.toggle(
-            "Sort by faithfulness", key="methods-ranking",
+            "Sort by faithfulness", value=True, key="methods-ranking",
             help="Measures, on this film, how much the score depends on what each map marks, and puts the best first.",
         )  # fmt: skip
     return picked, scale, ranking
@@ -103,6 +106,15 @@ def _cell(case: Case, method: str, saliency: SaliencyMap, reading: Reading | Non
         caution=STRUCTURE if method in services.standing_of(case.model).fails else "",
         marked=method == method_of(case),
     )
+
+
+def _unranked(readings: Mapping[str, Reading], slow: Mapping[str, Any]) -> None:
+    """Why maps are not sorted by what was measured."""
+    reason = common_reason(tuple(readings.values())) if readings else None
+    if reason is not None:
+        page.line(f"In the order chosen. {reason}")
+    elif slow:
+        page.line("Maps that take long are not measured here: they come last.")
 
 
 def _value(reading: Reading | None) -> float:
