@@ -252,6 +252,14 @@ def _mean(values: npt.NDArray[np.float64], patients: Sequence[str]) -> Interval:
 def markdown(table: PlantedTable) -> str:
     """The table as Markdown: what each net uses, then methods ranked by pointing over all shortcuts."""
     lines = [
+        "# Which methods find a planted cause?",
+        "",
+        "Nets trained on films where a paste goes with the label, and a control net for which it goes with nothing, on "
+        "the same unseen films. `pointing`: the map's peak lies within half a cell of a 7 by 7 map of the paste; "
+        "`close`: within localisation's tolerance; `energy`, `IoU`, `AUROC`: of the map against the paste. A method "
+        "finds the cause where the planted net's pointing exceeds the control's (sign flips over patients, Holm over "
+        "methods).",
+        "",
         "| net | film with | logit change (asked) | AUROC plain | planted | swapped | films |",
         "|---|---|---|---|---|---|---|",
     ]
