@@ -52,8 +52,8 @@ def evaluate(
 ) -> None:
     """Compare attribution methods over films: sanity, stability, faithfulness and localisation.
 
-    Writes values.parquet (one row a film, finding, method and measure), table.md and figure.svg. Films are of the test
-    split unless --splits says otherwise.
+    Writes values.parquet (one row a film, finding, method and measure), table.md and figure.svg.
+    Films are of the test split unless --splits says otherwise.
     """
     if out.exists() and not out.is_dir():
         raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.")

@@ -7,14 +7,14 @@ from typing import Literal
 
 import streamlit as st
 
-from ..errors import XrayInterpError
 from ..explanation import Explanation
 from ..imaging.radiograph import Radiograph
-from . import page, services
+from . import page
 from .compare_depth import depth_view
 from .compare_films import films_view
 from .compare_findings import findings_view
 from .compare_methods import methods_view
+from .shell import without_maps
 from .state import Case
 
 View = Literal["methods", "findings", "depth", "films"]
@@ -34,11 +34,8 @@ _DRAW: dict[View, Callable[[Case, Radiograph, Explanation], None]] = {
 
 def comparing(case: Case, radiograph: Radiograph) -> None:
     """What is compared is chosen at the top; film, model and finding are those of the page Read."""
-    with st.spinner("Reading the film"):
-        outcome = services.attempt(lambda: services.explained(radiograph, case.model or "", case.finding, (), case.fit))
-    if isinstance(outcome, XrayInterpError):
-        page.problem(outcome)
-        st.page_link("xrayinterp/ui/pages/models.py", label="Models: fetch or import weights")
+    outcome = without_maps(case, radiograph)
+    if outcome is None:
         return
     with st.container(key="compare"):
         with st.container(horizontal=True, vertical_alignment="center", key="compare-head"):

@@ -5,19 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from ..attribution.pathway_masks import Quota
-from ..errors import XrayInterpError
 from ..evaluation.pathways import CANDIDATES, QUICK
 from ..explanation import Explanation
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
 from ..report.words import percent, readable
-from . import beside, page, services
+from . import beside, page
 from .beside import PathChoice, asked_of
 from .finder_words import finder_words
 from .grid import SCALES, Cell, Film, Scale, grid_message
 from .paths import OnPath
 from .pathways_panels import concepts_panel, figures_panel, linear_panel, overlap_panel, retention_panel
-from .shell import finding_picker
+from .shell import finding_picker, without_maps
 from .state import Case
 from .viewer_component import film_grid
 from .watching import in_turn
@@ -29,11 +28,8 @@ _SCALES: tuple[Scale, ...] = ("own", "common", "rank")
 
 def pathways(case: Case, radiograph: Radiograph) -> None:
     """Choices at the top; film and linear check at the left, figures, concepts and agreement at the right."""
-    with st.spinner("Reading the film"):
-        outcome = services.attempt(lambda: services.explained(radiograph, case.model or "", case.finding, (), case.fit))
-    if isinstance(outcome, XrayInterpError):
-        page.problem(outcome)
-        st.page_link("xrayinterp/ui/pages/models.py", label="Models: fetch or import weights")
+    outcome = without_maps(case, radiograph)
+    if outcome is None:
         return
     with st.container(key="pathways"):
         page.heading("Pathways", 1)

@@ -15,6 +15,7 @@ from .findings import findings_panel
 from .measuring import Measurement
 from .methods_panel import method_of
 from .semantics_panel import semantics_panel
+from .shell import models_link
 from .state import Case
 
 
@@ -28,7 +29,7 @@ def reading(case: Case, radiograph: Radiograph) -> None:
             film_panel(case, radiograph, None)
         with right:
             page.problem(outcome)
-            st.page_link("xrayinterp/ui/pages/models.py", label="Models: fetch or import weights")
+            models_link()
         return
     explanation, coming = outcome
     with left:

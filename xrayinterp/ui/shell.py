@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from ..imaging.radiograph import Radiograph
@@ -10,6 +12,9 @@ from . import page, services
 from .opening import welcome
 from .state import Case, current
 from .toolbar import toolbar
+
+if TYPE_CHECKING:
+    from ..explanation import Explanation
 
 
 def film_on_screen() -> tuple[Case, Radiograph] | None:
@@ -24,6 +29,22 @@ def film_on_screen() -> tuple[Case, Radiograph] | None:
     toolbar(case)
     preparing.join()  # two threads that import the same packages may see them half made
     return case, radiograph
+
+
+def without_maps(case: Case, radiograph: Radiograph) -> Explanation | None:
+    """The film explained but for its maps, or None after telling what went wrong and where weights are to be had."""
+    with st.spinner("Reading the film"):
+        made = page.told(
+            services.attempt(lambda: services.explained(radiograph, case.model or "", case.finding, (), case.fit))
+        )
+    if made is None:
+        models_link()
+    return made
+
+
+def models_link() -> None:
+    """The way to the page where weights are fetched."""
+    st.page_link("xrayinterp/ui/pages/models.py", label="Models: fetch or import weights")
 
 
 def finding_picker(case: Case, findings: tuple[str, ...], chosen: str) -> None:
