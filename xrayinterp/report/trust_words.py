@@ -63,7 +63,7 @@ def judge_line(lamp: Lamp, worth: Sequence[LampWorth]) -> str:
     """What the lamp was measured to tell, of maps of all methods together; empty where that was not measured."""
     told = [
         f"{_OUTCOMES[one.outcome]} {one.auroc.value:.2f} ({one.auroc.low:.2f} to {one.auroc.high:.2f})"
-        for one in worth
+        for one in sorted(worth, key=lambda one: list(_OUTCOMES).index(one.outcome))
         if one.lamp == lamp.name and one.method is None and one.auroc is not None
     ]
     return (
