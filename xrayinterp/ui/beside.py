@@ -6,7 +6,7 @@ before a film is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,14 +89,18 @@ def trusted(asked: Question, method: str) -> Measurement[Reading]:
     return _kept("trust", asked, (method,), lambda c: trust_strip(make(), asked.finding, method, cancelled=c))
 
 
-def faithful(asked: Question, method: str) -> Measurement[Reading]:
-    """The lamp "faithful" alone, for maps that are to be ranked."""
+def faithful(asked: Question, methods: Sequence[str]) -> Measurement[Reading]:
+    """The lamp "faithful" alone of several maps that are to be ranked, one after the other."""
     from ..evaluation.trust import trust_strip
 
     make, lamps = _tracing(asked), ["faithful"]
-    return _kept(
-        "faithful", asked, (method,), lambda c: trust_strip(make(), asked.finding, method, lamps=lamps, cancelled=c)
-    )
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[Reading]:
+        run = make()
+        for method in methods:
+            yield from trust_strip(run, asked.finding, method, lamps=lamps, cancelled=cancelled)
+
+    return _kept("faithful", asked, tuple(methods), steps)
 
 
 def depths(asked: Question, method: str) -> Measurement[Depth]:

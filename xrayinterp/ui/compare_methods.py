@@ -36,8 +36,8 @@ def methods_view(case: Case, radiograph: Radiograph, explanation: Explanation) -
     asked = asked_of(explanation)
     slow = {m: beside.explaining(asked, m) for m in chosen if services.is_slow(m)}
     quick = [method for method in chosen if method not in slow]
-    judged = {m: beside.faithful(asked, m) for m in quick} if ranking else {}
-    _beside(slow, judged)
+    judging = beside.faithful(asked, quick) if ranking and quick else None
+    _beside(slow, judging)
     maps = {}
     with st.spinner("Making the maps"):
         for name in quick:
@@ -45,11 +45,10 @@ def methods_view(case: Case, radiograph: Radiograph, explanation: Explanation) -
             if (saliency := page.told(made)) is not None:
                 maps[name] = saliency
     maps |= {method: work.results[0].maps[0] for method, work in slow.items() if work.results}
-    readings = {method: work.results[0] for method, work in judged.items() if work.results}
+    readings = dict(zip(quick, judging.results, strict=True)) if judging and judging.state == "done" else {}
     if ranking:
         _unranked(readings, slow)
-    known = readings if len(readings) == len(judged) else {}  # sorted once, when all is measured
-    order = sorted((method for method in chosen if method in maps), key=lambda method: -_value(known.get(method)))
+    order = sorted((method for method in chosen if method in maps), key=lambda method: -_value(readings.get(method)))
     if not order:
         page.line("Choose methods above.")
         return
@@ -122,10 +121,9 @@ def _value(reading: Reading | None) -> float:
     return -1.0 if reading is None or reading.value is None else reading.value
 
 
-def _beside(slow: Mapping[str, Measurement[Explanation]], judged: Mapping[str, Measurement[Reading]]) -> None:
-    """What takes long: slow maps, then the lamp that they are sorted by."""
-    queue: list[tuple[str, Measurement[Any]]] = [
-        *((f"map by {method_words(method)}", work) for method, work in slow.items()),
-        *((f"faithfulness of {method_words(method)}", work) for method, work in judged.items()),
-    ]
+def _beside(slow: Mapping[str, Measurement[Explanation]], judging: Measurement[Reading] | None) -> None:
+    """What takes long: slow maps, then the lamp that the others are sorted by."""
+    queue: list[tuple[str, Measurement[Any]]] = [(f"map by {method_words(m)}", work) for m, work in slow.items()]
+    if judging is not None:
+        queue.append(("faithfulness of the maps", judging))
     in_turn(queue)

@@ -66,8 +66,9 @@ def _coming(case: Case, work: Measurement[Explanation]) -> None:
             else:
                 page.line(f"{method_words(method)} was stopped: there is no map.")
             stop_button(work, key="stop-map")
-            if work.state in ("stopped", "failed"):
-                st.button("Make the map", key="start-map", on_click=beside.begin, args=(work,))
+            if work.state in ("stopped", "failed") and st.button("Make the map", key="start-map"):
+                beside.begin(work)
+                st.rerun()
 
     watched(work, draw, key="coming-map")
 

@@ -63,7 +63,9 @@ def _controls(work: Measurement[Reading], method: str) -> None:
                 else f" It takes about {services.cost_of_trust(method):.0f} runs."
             )
             page.line(f"{method_words(method)} was not measured on this film.{cost}")
-            st.button("Measure", key="trust-start", on_click=beside.begin, args=(work,))
+            if st.button("Measure", key="trust-start"):
+                beside.begin(work)
+                st.rerun()
 
 
 def _card(lamp: Lamp, reading: Reading | None, work: str, *, brief: bool) -> str:

@@ -1,17 +1,15 @@
-"""The film viewer, the grid of films and a pulse as Streamlit components: local files, no build step, no network."""
+"""The film viewer and the grid of films as Streamlit components: local files, no build step, no network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 _FILES = Path(__file__).with_name("viewer")
-_BEATS = count()
 
 
 @cache
@@ -29,18 +27,9 @@ def film_grid(message: Mapping[str, Any], *, key: str) -> None:
     _component("grid")(key=key, data=dict(message))
 
 
-def pulse(seconds: float | None, *, key: str) -> None:
-    """Draw the fragment that this is called in again after so many seconds; None ends it.
-
-    Unlike a fragment that runs every so often, it stops without the whole page being drawn again.
-    """
-    # registered at each call: a registration at import would belong to the first server of the process only
-    component = st.components.v2.component("xrayinterp.pulse", js=_source("pulse.js"))
-    component(key=key, data={"seconds": seconds, "beat": next(_BEATS)}, on_beat_change=lambda: None)
-
-
 def _component(name: str) -> Callable[..., Any]:
     script = _source("common.js") + _source(f"{name}.js")
+    # registered at each call: a registration at import would belong to the first server of the process only
     component: Callable[..., Any] = st.components.v2.component(
         f"xrayinterp.film_{name}", html=_source(f"{name}.html"), css=_source(f"{name}.css"), js=script
     )

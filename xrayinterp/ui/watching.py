@@ -9,26 +9,25 @@ import streamlit as st
 
 from . import beside, page
 from .measuring import Measurement
-from .viewer_component import pulse
 
 EVERY = 0.5
 """Seconds between two looks."""
 
 
 def watched(work: Measurement[Any], draw: Callable[[], None], *, key: str, whole: bool = True) -> None:
-    """Call `draw` now and, while `work` runs, twice a second; `whole` draws the whole page again once it ended."""
+    """Call `draw` now and, while `work` runs, twice a second; `whole` draws the whole page again once it ended.
+
+    Without `whole` the looks go on until the page is drawn for another reason: a page that draws itself anew takes
+    clicks away.
+    """
     begun = work.state in ("running", "done")  # quick work is done before it is looked at for the first time
 
-    @st.fragment(key=key)
+    @st.fragment(run_every=EVERY if work.state == "running" else None, key=key)
     def part() -> None:
-        nonlocal begun
         ended = work.state != "running"
         draw()
         if whole and begun and ended:
             st.rerun()
-        begun = not ended
-        with st.container(key=f"pulse-{key}"):
-            pulse(None if ended else EVERY, key=f"beat-{key}")
 
     part()
 
