@@ -1,4 +1,4 @@
-"""Which map is shown first: chosen on val by measurements, by a rule fixed beforehand.
+"""Which map is shown first: chosen on val by measurements and a rule.
 
     python -m xrayinterp.evaluation.choice map VAL/values.parquet
     python -m xrayinterp.evaluation.choice judges TEST/values.parquet --planted lamps.parquet
@@ -11,6 +11,9 @@
    less than `EQUAL` apart share their rank. The lowest score is the default; equal ones go by cost, then by name.
 3. Beside it stand the best candidates of two other families.
 Should no method pass the first step, all single-pass methods are ranked, and the record says so.
+
+The rule's steps were fixed before the first choice. Three things changed after that choice had been seen, and val was
+measured anew: equal maps share their rank, a map that vanishes has likeness 0, `guided_gradcam` is read by magnitude.
 
 `judges` adds to that record what the lamps are worth as judges of maps: measured on other films and on planted causes.
 """
