@@ -11,9 +11,11 @@ from helpers.closed_form import SIZE, Biasless, Twin, film_batch, frozen, random
 from helpers.methods import EXPLAINING, quick
 from torch import Tensor, nn
 
-from xrayinterp.attribution import METHODS, Forward, Method, Range, Target, attribute, native_map
+from xrayinterp.attribution import METHODS, Forward, Method, Range, Target, attribute, attribute_many, native_map
+from xrayinterp.attribution import forward as forward_module
 from xrayinterp.attribution.registry import options_of
 from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.operators.tape import Tape
 
 NET = random_densenet(0)
 
@@ -199,3 +201,19 @@ def test_options_are_read_from_the_signature_and_checked() -> None:
         with pytest.raises(XrayInterpError, match="Allowed") as caught:
             method.settings(wrong)
         assert caught.value.code is Code.BAD_OPTION
+
+
+def test_together_methods_come_in_the_order_asked_for_and_what_they_share_runs_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ["input_x_gradient", "guided_gradcam", "fullgrad_signed", "gradient", "guided_backprop"]
+    x, records, backwards = film_batch(3, samples=1), [], []
+    alone = {name: attribute(NET, x, 1, name) for name in names}
+    record, gradients = forward_module.record, Tape.gradients
+    monkeypatch.setattr(forward_module, "record", lambda *a, **k: records.append(1) or record(*a, **k))
+    monkeypatch.setattr(Tape, "gradients", lambda *a, **k: backwards.append(1) or gradients(*a, **k))
+    together = attribute_many(NET, x, [1], names)
+    assert list(together) == names
+    for name in names:
+        torch.testing.assert_close(together[name][0], alone[name])
+    assert (len(records), len(backwards)) == (1, 3)  # FullGrad's, the plain and the guided backward, on one tape

@@ -69,10 +69,15 @@ def attribute_many(
     """
     forward = Forward(model, x)
     settings = methods if isinstance(methods, Mapping) else {method: {} for method in methods}
-    return {
-        method: torch.stack([_full_size(native_map(forward, target, method, **options), x) for target in targets])
-        for method, options in settings.items()
+    chosen = [as_target(target) for target in targets]
+    order = sorted(settings, key=lambda name: method_named(name).family != "fullgrad")  # its tape serves all others
+    maps = {
+        method: torch.stack(
+            [_full_size(native_map(forward, target, method, **settings[method]), x) for target in chosen]
+        )
+        for method in order
     }
+    return {method: maps[method] for method in settings}
 
 
 def native_map(forward: Forward, target: int | Tensor | Target, method: str, **options: Any) -> Tensor:

@@ -82,9 +82,13 @@ class Forward:
         return self._remembered[key]
 
     def input_gradient(self, target: Target, rule: ReluRule = plain) -> Tensor:
-        """What arrives at x from the target, under a rule for ReLUs: by default the gradient, (N, C, H, W)."""
-        (gradient,) = self.tape().gradients(target.score, rule=rule)
-        return gradient
+        """What arrives at x from the target, under a rule for ReLUs: by default the gradient, (N, C, H, W).
+
+        Run once for all methods that ask for it; not to be written to.
+        """
+        return self.remembered(
+            ("input gradient", target, rule), lambda: self.tape().gradients(target.score, rule=rule)[0]
+        )
 
     def map_gradient(self, target: Target, layer: str | None = None) -> tuple[Tensor, Tensor]:
         """A feature map and the gradient of the target there, both (N, U, h, w), without a graph."""

@@ -21,6 +21,7 @@ from ..attribution.fills import filled
 from ..attribution.target import Target
 from ..models.chest_model import ChestModel
 from ..operators.batching import batched
+from ..operators.lean import Lean
 from .similarity import Map
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
@@ -107,7 +108,7 @@ def scores_after(
     fillings = {fill: filling(x, fill).flatten(1) for fill in FILLS}
 
     def score(samples: Tensor) -> Tensor:
-        with torch.inference_mode():
+        with Lean(), torch.inference_mode():
             logits: Tensor = module(samples)
         return torch.stack([target.score(row[None]) for row in logits])
 

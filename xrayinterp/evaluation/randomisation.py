@@ -122,7 +122,7 @@ def permute(layer: nn.Module, draws: np.random.Generator) -> None:
     """Permute the values of each of the layer's own parameters, in place."""
     with torch.no_grad():
         for parameter in layer.parameters(recurse=False):
-            values = parameter.flatten().cpu().numpy().copy()
+            values = parameter.flatten().double().cpu().numpy()  # numpy swaps words of eight bytes fastest
             draws.shuffle(values)
             parameter.copy_(torch.from_numpy(values).view_as(parameter))
 

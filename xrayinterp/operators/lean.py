@@ -29,16 +29,20 @@ class Lean(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if func in _CONVOLUTIONS:
-            given = dict(zip(_CONVOLUTION, args, strict=False)) | dict(kwargs)
-            if _is_pointwise(given["input"], given["weight"]):
-                return func(**given | {"dilation": 2})
-        if func is F.batch_norm:
-            given = dict(zip(_NORM, args, strict=False)) | dict(kwargs)
-            if not given.get("training") and given["input"].requires_grad:
-                return _Norm.apply(given.pop("input"), given)
-        return func(*args, **kwargs)
+        return leanly(func, args, kwargs or {})
+
+
+def leanly(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The result of a call, computed as within `Lean`: for a mode that meets every call itself."""
+    if func in _CONVOLUTIONS:
+        given = dict(zip(_CONVOLUTION, args, strict=False)) | dict(kwargs)
+        if _is_pointwise(given["input"], given["weight"]):
+            return func(**given | {"dilation": 2})
+    if func is F.batch_norm:
+        given = dict(zip(_NORM, args, strict=False)) | dict(kwargs)
+        if not given.get("training") and given["input"].requires_grad:
+            return _Norm.apply(given.pop("input"), given)
+    return func(*args, **kwargs)
 
 
 class _Norm(torch.autograd.Function):

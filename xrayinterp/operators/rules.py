@@ -60,8 +60,10 @@ def proportional(site: PoolSite, R: Tensor) -> Tensor:
         )
     mean_of = {3: F.avg_pool1d, 4: F.avg_pool2d, 5: F.avg_pool3d}[site.z.ndim]
     with torch.enable_grad():
-        z = site.z.detach().clamp(min=0).requires_grad_()
-        mean = mean_of(z, **settings)
+        z = site.z.detach().clamp(min=0)
+        if z.is_cuda:  # channels-last, PyTorch up to 2.13 pools padded windows wrongly backwards (its issue 188344)
+            z = z.contiguous()
+        mean = mean_of(z.requires_grad_(), **settings)
     (shares,) = torch.autograd.grad(mean, [z], torch.where(mean > 0, R / mean, 0))
     return z.detach() * shares
 

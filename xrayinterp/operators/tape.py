@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from ..errors import Code, XrayInterpError
 from .in_place import Rewritten, writes_into_input
-from .lean import Lean
+from .lean import leanly
 from .linear import base_name, is_linear, tensors
 
 RELUS = frozenset({F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
@@ -124,7 +124,7 @@ def record(module: nn.Module, x: Tensor, *, edit: Edit | None = None, biases: bo
     with torch.inference_mode(False), torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
         mode = _Recorder(edit, biases)
-        with Lean(), mode:
+        with mode:
             logits = module(leaf.clone())  # a clone, since the network may write into its input
     return Tape(
         leaf, logits, tuple(mode.activations), tuple(mode.biased), tuple(dict.fromkeys(mode.unruled)), mode.rule
@@ -201,7 +201,7 @@ class _Recorder(TorchFunctionMode):
                 return self._relu(z, in_place=writes_into_input(func, args, kwargs))
             if func in _MAX_POOLS and not kwargs.get("return_indices"):
                 return self._pool(func, args, kwargs)
-        out = func(*args, **kwargs)
+        out = leanly(func, args, kwargs)
         maps = [one for one in tensors(out) if one.grad_fn is not None and one.ndim]  # a lone number is bookkeeping
         if maps and not is_linear(func, args, kwargs):
             self.unruled.append(operator_name(func))
