@@ -2,7 +2,7 @@
 
 Writes attribution.md beside this file. Every case runs in a process of its own: one thread, a DenseNet-121 of random
 weights on one 224 px film, CPU time, least of several runs; the forward it is divided by is measured in that process,
-before and after. `--only NAME …` measures some cases and prints them.
+before and after. `--only NAME …` measures some cases and prints them. A second table has the memory of 16 films at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,10 @@ SEED = 0
 SIZE = 224
 OUTPUTS = 18
 TARGET = 7
+FILMS = 16
+"""Films in the batch whose memory is measured."""
+MEMORY = 2200
+"""Goal for it, in MB above a forward of as many."""
 SECONDS = 6.0
 """CPU time after which a case is not repeated again."""
 ALLOCATOR = {
@@ -105,9 +109,9 @@ def network() -> DenseNet:
     return model.eval().requires_grad_(False)
 
 
-def film() -> Tensor:
-    """One film, (1, 1, 224, 224)."""
-    return torch.rand(1, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
+def film(count: int = 1) -> Tensor:
+    """So many films, (count, 1, 224, 224)."""
+    return torch.rand(count, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
 
 
 def ours(method: str, name: str | None = None, **options: Any) -> Case:
@@ -203,21 +207,53 @@ def strip(method: str) -> Case:
     """All lamps for one map of one film, on a chest model of this architecture; films to compare with are prepared."""
 
     def run(model: nn.Module, x: Tensor) -> object:
-        chest = _chest()
-        forward = Forward(chest, x)
-        subject = Subject(
-            forward=forward,
-            model=chest,
-            finding=chest.findings[TARGET],
-            method=method,
-            settings=METHODS[method].settings({}),
-            films=_films(),
-            semantic=lambda: split(chest, *_last_map(forward), chest.findings[TARGET], ()),
-            seed=SEED,
-        )
+        subject = _subject(method, x)
         return [measured(subject, lamp) for lamp in LAMPS]
 
     return Case(f"trust strip, {method}", "trust strip", run)
+
+
+def lamps(method: str) -> list[Case]:
+    """Each lamp of that strip alone, the map and the film's own score at hand."""
+
+    def alone(lamp: str) -> Case:
+        def run(model: nn.Module, x: Tensor) -> object:
+            return measured(_with_map(method), lamp)
+
+        return Case(f"{lamp}, {method}", "lamps", run)
+
+    return [alone(lamp) for lamp in LAMPS]
+
+
+@cache
+def _first(method: str) -> Subject:
+    subject = _subject(method, film())
+    subject.forward.cut()
+    _ = subject.values, subject.film_maps
+    return subject
+
+
+def _with_map(method: str) -> Subject:
+    """A subject that knows its map and nothing else yet."""
+    known = _first(method)
+    subject = replace(known)
+    subject.__dict__.update({"values": known.values, "film_maps": known.film_maps})
+    return subject
+
+
+def _subject(method: str, x: Tensor) -> Subject:
+    chest = _chest()
+    forward = Forward(chest, x)
+    return Subject(
+        forward=forward,
+        model=chest,
+        finding=chest.findings[TARGET],
+        method=method,
+        settings=METHODS[method].settings({}),
+        films=_films(),
+        semantic=lambda: split(chest, *_last_map(forward), chest.findings[TARGET], ()),
+        seed=SEED,
+    )
 
 
 @cache
@@ -245,6 +281,7 @@ def cases() -> list[Case]:
         ours("integrated_gradients", "integrated_gradients, to 1 %", tolerance=0.01),
     ]
     together = [single_pass(), strip("gradcam_signed"), strip("gradient")]
+    together += [*lamps("gradcam_signed"), *lamps("gradient")]
     return [*from_method, *integrated, *together, *captum_cases(), *zennit_cases(), *gradcam_cases()]
 
 
@@ -281,18 +318,43 @@ def measure(case: Case) -> Cost:
     return Cost(case.name, taken, yardstick, taken / yardstick, extra)
 
 
+def memory(method: str) -> float:
+    """How far the peak memory of this process rises above a forward's when 16 films are explained at once, in MB."""
+    torch.set_num_threads(1)
+    model, x = network(), film(FILMS)
+    with torch.inference_mode():
+        model(x)
+    low = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    attribute(model, x, TARGET, method)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - low) / 1000
+
+
+def memory_table() -> list[str]:
+    """A Markdown table of all methods of a single pass."""
+    lines = [f"| method, {FILMS} films at once | extra MB | goal | met |", "|---|---|---|---|"]
+    for name in (name for name, method in METHODS.items() if method.single and method.family != "baseline"):
+        extra = float(_apart("--memory", name).stdout)
+        lines.append(f"| {name} | {extra:.0f} | {MEMORY} | {'yes' if extra <= MEMORY else '**no**'} |")
+        sys.stderr.write(lines[-1] + "\n")
+    return lines
+
+
 def measured_apart(name: str) -> Cost | str:
     """The cost of a case in a fresh process, or the last line of its complaint."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--case", name],
+    done = _apart("--case", name)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _apart(what: str, name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, __file__, what, name],
         env=os.environ | ALLOCATOR,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["no message"])[-1]
-    return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def table(rows: list[tuple[Case, Cost | str]]) -> list[str]:
@@ -319,6 +381,9 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--case"]:
         sys.stdout.write(json.dumps(asdict(measure(known[arguments[1]]))) + "\n")
         return
+    if arguments[:1] == ["--memory"]:
+        sys.stdout.write(f"{memory(arguments[1])}\n")
+        return
     chosen = arguments[1:] if arguments[:1] == ["--only"] else list(known)
     rows: list[tuple[Case, Cost | str]] = []
     for name in chosen:
@@ -340,6 +405,14 @@ def main(arguments: list[str]) -> None:
         *table(rows),
         "",
     ]
+    if not arguments:
+        text += [
+            "Lamps alone: with the map, the film's own score and the maps of the films to compare with at hand. Below, "
+            f"how far the peak memory rises above that of a forward of the same {FILMS} films.",
+            "",
+            *memory_table(),
+            "",
+        ]
     if arguments[:1] == ["--only"]:
         sys.stdout.write("\n".join(text))
     else:

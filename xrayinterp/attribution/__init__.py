@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.chest_model import ChestModel
+from ..operators.batching import batched
 from . import (  # noqa: F401  (importing a family registers its methods)
     baselines,
     cams,
@@ -38,6 +39,9 @@ __all__ = [
     "native_map",
 ]
 
+FORWARDS = 1_000_000_000
+"""Bytes that the forwards of films in work together may take; with what their backwards add, about 2 GB."""
+
 
 def attribute(
     model: nn.Module | ChestModel, x: Tensor, target: int | Tensor | Target, method: str, **options: Any
@@ -54,7 +58,7 @@ def attribute(
     Raises:
         XrayInterpError: `unknown-method`, `bad-option` or `unknown-layer`, each listing what there is.
     """
-    return _full_size(native_map(Forward(model, x), target, method, **options), x)
+    return attribute_many(model, x, [target], {method: options})[method][0]
 
 
 def attribute_many(
@@ -65,19 +69,33 @@ def attribute_many(
 ) -> dict[str, Tensor]:
     """Maps (T, N, 1, H, W) of every method for every target; the forward and all that can be shared is shared.
 
-    `methods` are names, or names with their options; otherwise as `attribute`.
+    `methods` are names, or names with their options; otherwise as `attribute`. However many the films, those in work
+    together take about 2 GB.
     """
-    forward = Forward(model, x)
     settings = methods if isinstance(methods, Mapping) else {method: {} for method in methods}
-    chosen = [as_target(target) for target in targets]
     order = sorted(settings, key=lambda name: method_named(name).family != "fullgrad")  # its tape serves all others
-    maps = {
-        method: torch.stack(
-            [_full_size(native_map(forward, target, method, **settings[method]), x) for target in chosen]
-        )
-        for method in order
-    }
-    return {method: maps[method] for method in settings}
+    whole = [as_target(target) for target in targets]
+    Forward(model, x)  # refuses what no method explains, before the batch is taken apart
+    for target in whole:
+        target.each(len(x))
+    done = 0
+
+    def explain(part: Tensor) -> Tensor:
+        """All maps of the next films, (n, methods, targets, 1, H, W)."""
+        nonlocal done
+        forward, these = Forward(model, part), [target.of(done, len(part)) for target in whole]
+        done += len(part)
+        rows = [
+            torch.stack([_full_size(native_map(forward, target, name, **settings[name]), part) for target in these], 1)
+            for name in order
+        ]
+        return torch.stack(rows, 1)
+
+    if not settings:
+        return {}
+    maps = explain(x) if len(x) <= 1 else torch.stack(list(batched(explain, x, memory=FORWARDS)))
+    found = {name: maps[:, number].transpose(0, 1) for number, name in enumerate(order)}
+    return {name: found[name] for name in settings}
 
 
 def native_map(forward: Forward, target: int | Tensor | Target, method: str, **options: Any) -> Tensor:

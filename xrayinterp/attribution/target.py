@@ -61,6 +61,10 @@ class Target:
         """
         return tuple(Target(int(index), self.sign) for index in self._index(samples).expand(samples))
 
+    def of(self, first: int, count: int) -> Target:
+        """The target of `count` of a batch's samples, from the first named."""
+        return Target(self.index[first : first + count], self.sign) if isinstance(self.index, Tensor) else self
+
     def _index(self, samples: int) -> Tensor:
         """Indices (samples,), or a scalar for all."""
         index = torch.as_tensor(self.index)

@@ -1,6 +1,7 @@
 """`make embedded`: retrain the built-in models and measure them once on test.
 
-Every step leaves its result under the cache folder and is skipped when it is there, so a broken run goes on.
+Every step leaves its result under the cache folder and is skipped when it is there, so a broken run goes on. With
+`--device cuda` networks are trained on an accelerator; they are measured on the processor either way.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,7 @@ TEST = "NIH films, test split (patients unseen in training)"
 VAL = "NIH films, validation split (patients unseen in training)"
 
 BuildSet = Callable[[str], TrainingSet]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:0 ...")]
 Labels = Callable[[Sequence[Film]], npt.NDArray[np.float32]]
 
 app = typer.Typer(help=__doc__, add_completion=False)
@@ -79,27 +81,33 @@ def _set(films: Sequence[Film], targets: np.ndarray, names: tuple[str, ...]) -> 
 
 
 def trained(
-    recipe: Recipe, build: BuildSet, *, start: DenseNet | None = None, teachers: Sequence[Teacher] = ()
+    recipe: Recipe,
+    build: BuildSet,
+    *,
+    start: DenseNet | None = None,
+    teachers: Sequence[Teacher] = (),
+    device: str = "cpu",
 ) -> DenseNet:
     """The finished run of `recipe`, trained now if it is not there; `build(split)` gives its films."""
     done = training_folder() / f"{recipe.name}.pt"
     if not done.is_file():
-        model = train(recipe, build("train"), build("val"), training_folder(), start=start, teachers=teachers)
-        torch.save(model.state_dict(), done)
+        films, val = build("train"), build("val")
+        model = train(recipe, films, val, training_folder(), start=start, teachers=teachers, device=device)
+        torch.save(model.cpu().state_dict(), done)
     state = torch.load(done, weights_only=True)
     model = DenseNet(recipe.shape, len(state["classifier.bias"]))
     model.load_state_dict(state)
     return model.eval()
 
 
-def taught(recipe: Recipe, build: BuildSet, teachers: Sequence[Teacher]) -> DenseNet:
+def taught(recipe: Recipe, build: BuildSet, teachers: Sequence[Teacher], device: str) -> DenseNet:
     """The finished run of `recipe` on training labels softened by `teachers`."""
 
     def softened_set(split: str) -> TrainingSet:
         films = build(split)
         return softened(films, teachers, recipe.soft) if split == "train" else films
 
-    return trained(recipe, softened_set)
+    return trained(recipe, softened_set, device=device)
 
 
 def without_auxiliary(model: DenseNet, keep: int) -> DenseNet:
@@ -200,15 +208,15 @@ def as_shipped(model: DenseNet) -> DenseNet:
 
 
 @app.command()
-def compact() -> None:
+def compact(device: Device = "cpu") -> None:
     """Train the teachers and `compact`, measure and ship it."""
-    pair = [Teacher(trained(recipe, compact_set), recipe.stages[-1].size) for recipe in TEACHERS]
+    pair = [Teacher(trained(recipe, compact_set, device=device), recipe.stages[-1].size) for recipe in TEACHERS]
     start = next(
         t.module for t, recipe in zip(pair, TEACHERS, strict=True) if recipe.shape == TEACHER_AT_FULL_SIZE.shape
     )
-    third = Teacher(trained(TEACHER_AT_FULL_SIZE, compact_set, start=start, teachers=pair), SIZE)
+    third = Teacher(trained(TEACHER_AT_FULL_SIZE, compact_set, start=start, teachers=pair, device=device), SIZE)
     teachers = [*pair, third]
-    model = as_shipped(without_auxiliary(taught(COMPACT, compact_set, teachers), len(FINDINGS)))
+    model = as_shipped(without_auxiliary(taught(COMPACT, compact_set, teachers, device), len(FINDINGS)))
     facts = measured(model, FINDINGS, lambda films: finding_targets(films, FINDINGS))
     names = [recipe.name for recipe in (*TEACHERS, TEACHER_AT_FULL_SIZE, COMPACT)]
     facts["measured"]["attempts"] = [
@@ -219,10 +227,10 @@ def compact() -> None:
 
 
 @app.command()
-def weak() -> None:
+def weak(device: Device = "cpu") -> None:
     """Train three networks on any finding or none, `weak` on the label and on them; measure and ship it."""
-    teachers = [Teacher(trained(recipe, weak_set), recipe.stages[-1].size) for recipe in WEAK_TEACHERS]
-    model = as_shipped(without_auxiliary(taught(WEAK, weak_set, teachers), 1))
+    teachers = [Teacher(trained(recipe, weak_set, device=device), recipe.stages[-1].size) for recipe in WEAK_TEACHERS]
+    model = as_shipped(without_auxiliary(taught(WEAK, weak_set, teachers, device), 1))
     facts = measured(model, (ANY,), any_finding)
     names = [recipe.name for recipe in (*WEAK_TEACHERS, WEAK)]
     facts["measured"]["attempts"] = [
@@ -233,13 +241,13 @@ def weak() -> None:
 
 
 @app.command()
-def control() -> None:
+def control(device: Device = "cpu") -> None:
     """Train the net on shuffled labels that dissection is compared with; it stays in the cache folder."""
 
     def build(split: str) -> TrainingSet:
         return shuffled(compact_set(split)) if split == "train" else compact_set(split)
 
-    model = as_shipped(without_auxiliary(trained(SHUFFLED, build), len(FINDINGS)))
+    model = as_shipped(without_auxiliary(trained(SHUFFLED, build, device=device), len(FINDINGS)))
     facts = {"findings": list(FINDINGS), "size": SIZE, "scale": 1.0, "detail": DETAIL, "task": "findings"}
     save_builtin(training_folder(), "shuffled", model, facts)
 
@@ -283,11 +291,12 @@ def ship(name: str, model: DenseNet, facts: dict[str, Any]) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def everything(context: typer.Context) -> None:
+def everything(context: typer.Context, device: Device = "cpu") -> None:
     """Without a command: everything, in order."""
     if context.invoked_subcommand is None:
-        for step in (compact, weak, control, brixia_command):
-            step()
+        for step in (compact, weak, control):
+            step(device)
+        brixia_command()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,6 +30,10 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return len(self.films)
+
+    def on(self, device: str) -> Self:
+        """The same set with films and targets on a device."""
+        return replace(self, films=self.films.to(device), targets=self.targets.to(device))
 
 
 def squares(films: Sequence[Film], detail: int) -> Tensor:

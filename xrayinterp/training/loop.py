@@ -62,6 +62,10 @@ class Teacher:
     module: DenseNet
     size: int
 
+    def on(self, device: str) -> Self:
+        """A copy of it on a device."""
+        return replace(self, module=copy.deepcopy(self.module).to(device).to(memory_format=torch.channels_last))
+
 
 def train(
     recipe: Recipe,
@@ -83,6 +87,7 @@ def train(
             the folder holds a run of another recipe by the same name.
     """
     _check(recipe, films, val)
+    films, teachers = films.on(device), [teacher.on(device) for teacher in teachers]
     run = _Run.begin(recipe, films, folder, start=start, device=device)
     sizes = [stage.size for stage in recipe.stages for _ in range(stage.epochs)]
     columns = (TextColumn(recipe.name), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
@@ -90,7 +95,7 @@ def train(
         bar = progress.add_task("", total=len(sizes) * run.steps, completed=run.epoch * run.steps)
         for size in sizes[run.epoch :]:
             loss = run.learn(films, size, teachers, partial(progress.advance, bar))
-            logits = predict(run.averaged, val.films, size, device=device)
+            logits = predict(run.averaged, val.films, size)
             score = mean_auroc(val.targets[:, : recipe.scored].numpy(), logits[:, : recipe.scored])
             run.conclude(size, loss, score, eligible=size == sizes[-1])
             progress.update(bar, description=f"epoch {run.epoch}/{len(sizes)} val AUROC {score:.3f}")
@@ -126,7 +131,7 @@ class _Run:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, recipe.rate, total_steps=epochs * steps, pct_start=0.25
         )
-        weights = _target_weights(films.targets, recipe.rarity).to(device)
+        weights = _target_weights(films.targets, recipe.rarity)
         run = cls(recipe, folder, model, averaged.eval(), optimiser, schedule, weights, steps)
         folder.mkdir(parents=True, exist_ok=True)
         if run._last.is_file():
@@ -145,17 +150,17 @@ class _Run:
         losses = []
         for batch in order.split(recipe.batch):
             x = augment(films.films[batch, None].float() / 255, size, recipe.augmentation, generator)
-            x = x.to(weights.device, memory_format=torch.channels_last)
-            loss = _loss(self.model, x, films.targets[batch].to(weights.device), weights, recipe, teachers)
+            x = x.to(memory_format=torch.channels_last)
+            loss = _loss(self.model, x, films.targets[batch], weights, recipe, teachers)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
             self.optimiser.step()
             self.schedule.step()
             _average(self.averaged, self.model, recipe.average if self.epoch else 0.9)
-            losses.append(float(loss.detach()))
+            losses.append(loss.detach())
             tick()
-        return float(np.mean(losses))
+        return float(torch.stack(losses).mean())
 
     def conclude(self, size: int, loss: float, score: float, *, eligible: bool) -> None:
         """Note an epoch's end; its averaged weights are kept if it is `eligible` and no earlier one scored as high."""
@@ -247,22 +252,22 @@ def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
-    for old, new in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - keep)
-        else:
+    pairs = list(zip(averaged.state_dict().values(), model.state_dict().values(), strict=True))
+    real = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in real], [new for _, new in real], 1 - keep)  # one kernel, not hundreds
+    for old, new in pairs:
+        if not old.is_floating_point():
             old.copy_(new)
 
 
 @torch.inference_mode()
-def predict(
-    model: nn.Module, films: Tensor, size: int, *, batch: int = 64, device: str = "cpu", mirror: bool = False
-) -> np.ndarray:
+def predict(model: nn.Module, films: Tensor, size: int, *, batch: int = 64, mirror: bool = False) -> np.ndarray:
     """Logits (N, T) float32 of uint8 squares at inputs of `size` pixels; `mirror` averages with the mirrored film."""
     rows = []
+    device = next(model.parameters()).device
     for part in films.split(batch):
-        x = resize(part[:, None].float() / 255, size) * 2 - 1
-        x = x.to(device, memory_format=torch.channels_last)
+        x = resize(part[:, None].to(device).float() / 255, size) * 2 - 1
+        x = x.to(memory_format=torch.channels_last)
         logits = model(x)
         rows.append(((logits + model(x.flip(-1))) / 2 if mirror else logits).float().cpu().numpy())
     return np.concatenate(rows)
