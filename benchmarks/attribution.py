@@ -2,7 +2,7 @@
 
 Writes attribution.md beside this file. Every case runs in a process of its own: one thread, a DenseNet-121 of random
 weights on one 224 px film, CPU time, least of several runs; the forward it is divided by is measured in that process,
-before and after. `--only NAME …` measures some cases and prints them. A second table has the memory of 16 films at once.
+before and after. `--only NAME …` measures some cases and prints them. A second table has the memory of 16 films.
 """
 
 from __future__ import annotations

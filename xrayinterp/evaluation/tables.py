@@ -26,11 +26,13 @@ def document(
     films = len({row.film for row in rows})
     patients = len({row.patient for row in rows})
     splits = ", ".join(sorted({row.split for row in rows}))
+    sha = settings["model_sha256"]
+    weights = "random weights" if sha is None else f"weights {sha[:12]}"
     lines = [
         f"# Attribution methods on {settings['model']}",
         "",
         f"{films} films of {patients} patients (probe set {settings['probes']}, split {splits}); seed "
-        f"{settings['seed']}, weights {str(settings['model_sha256'])[:12]}. Means with 95 % intervals over patients. "
+        f"{settings['seed']}, {weights}. Means with 95 % intervals over patients. "
         f"Stars: differs from `{RIVAL}`, which looks at no film, on the same films (sign flips over patients, Holm "
         "over methods; * p < 0.05, ** p < 0.01). ✗: the lamp is red at this mean.",
         "",
