@@ -39,7 +39,7 @@ __all__ = [
     "native_map",
 ]
 
-FORWARDS = 1_000_000_000
+FORWARDS = 900_000_000
 """Bytes that the forwards of films in work together may take; with what their backwards add, about 2 GB."""
 
 
