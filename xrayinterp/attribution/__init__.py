@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.chest_model import ChestModel
-from ..operators.batching import batched
 from . import (  # noqa: F401  (importing a family registers its methods)
     baselines,
     cams,
@@ -39,8 +38,8 @@ __all__ = [
     "native_map",
 ]
 
-FORWARDS = 900_000_000
-"""Bytes that the forwards of films in work together may take; with what their backwards add, about 2 GB."""
+TOGETHER = 8
+"""Films in work at once: a DenseNet-121 at 224 px takes up to 2 GB for as many."""
 
 
 def attribute(
@@ -69,8 +68,7 @@ def attribute_many(
 ) -> dict[str, Tensor]:
     """Maps (T, N, 1, H, W) of every method for every target; the forward and all that can be shared is shared.
 
-    `methods` are names, or names with their options; otherwise as `attribute`. However many the films, those in work
-    together take about 2 GB.
+    `methods` are names, or names with their options; otherwise as `attribute`. Films are worked on a few at a time.
     """
     settings = methods if isinstance(methods, Mapping) else {method: {} for method in methods}
     order = sorted(settings, key=lambda name: method_named(name).family != "fullgrad")  # its tape serves all others
@@ -78,24 +76,14 @@ def attribute_many(
     Forward(model, x)  # refuses what no method explains, before the batch is taken apart
     for target in whole:
         target.each(len(x))
-    done = 0
-
-    def explain(part: Tensor) -> Tensor:
-        """All maps of the next films, (n, methods, targets, 1, H, W)."""
-        nonlocal done
-        forward, these = Forward(model, part), [target.of(done, len(part)) for target in whole]
-        done += len(part)
-        rows = [
-            torch.stack([_full_size(native_map(forward, target, name, **settings[name]), part) for target in these], 1)
-            for name in order
-        ]
-        return torch.stack(rows, 1)
-
-    if not settings:
-        return {}
-    maps = explain(x) if len(x) <= 1 else torch.stack(list(batched(explain, x, memory=FORWARDS)))
-    found = {name: maps[:, number].transpose(0, 1) for number, name in enumerate(order)}
-    return {name: found[name] for name in settings}
+    found: dict[str, list[Tensor]] = {name: [] for name in settings}
+    for first in range(0, max(1, len(x)), TOGETHER):
+        part = x[first : first + TOGETHER]
+        forward, these = Forward(model, part), [target.of(first, len(part)) for target in whole]
+        for name in order:
+            maps = [_full_size(native_map(forward, target, name, **settings[name]), part) for target in these]
+            found[name].append(torch.stack(maps))
+    return {name: torch.cat(maps, 1) for name, maps in found.items()}
 
 
 def native_map(forward: Forward, target: int | Tensor | Target, method: str, **options: Any) -> Tensor:

@@ -264,7 +264,7 @@ def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
 def predict(model: nn.Module, films: Tensor, size: int, *, batch: int = 64, mirror: bool = False) -> np.ndarray:
     """Logits (N, T) float32 of uint8 squares at inputs of `size` pixels; `mirror` averages with the mirrored film."""
     rows = []
-    device = next(model.parameters()).device
+    device = next((parameter.device for parameter in model.parameters()), films.device)
     for part in films.split(batch):
         x = resize(part[:, None].to(device).float() / 255, size) * 2 - 1
         x = x.to(memory_format=torch.channels_last)
