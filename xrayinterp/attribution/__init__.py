@@ -38,7 +38,7 @@ __all__ = [
     "native_map",
 ]
 
-TOGETHER = 8
+TOGETHER = 4
 """Films in work at once: a DenseNet-121 at 224 px takes up to 2 GB for as many."""
 
 
