@@ -38,8 +38,8 @@ __all__ = [
     "native_map",
 ]
 
-TOGETHER = 4
-"""Films in work at once: a DenseNet-121 at 224 px takes up to 2 GB for as many."""
+FILMS_AT_ONCE = 4
+"""So many of a batch are in work together: on a DenseNet-121 at 224 px they take up to 2 GB."""
 
 
 def attribute(
@@ -68,7 +68,7 @@ def attribute_many(
 ) -> dict[str, Tensor]:
     """Maps (T, N, 1, H, W) of every method for every target; the forward and all that can be shared is shared.
 
-    `methods` are names, or names with their options; otherwise as `attribute`. Films are worked on a few at a time.
+    `methods` are names, or names with their options; otherwise as `attribute`. Of many films, FILMS_AT_ONCE are worked on.
     """
     settings = methods if isinstance(methods, Mapping) else {method: {} for method in methods}
     order = sorted(settings, key=lambda name: method_named(name).family != "fullgrad")  # its tape serves all others
@@ -77,9 +77,9 @@ def attribute_many(
     for target in whole:
         target.each(len(x))
     found: dict[str, list[Tensor]] = {name: [] for name in settings}
-    for first in range(0, max(1, len(x)), TOGETHER):
-        part = x[first : first + TOGETHER]
-        forward, these = Forward(model, part), [target.of(first, len(part)) for target in whole]
+    for first in range(0, max(1, len(x)), FILMS_AT_ONCE):
+        part = x[first : first + FILMS_AT_ONCE]
+        forward, these = Forward(model, part), [target.part(first, len(part)) for target in whole]
         for name in order:
             maps = [_full_size(native_map(forward, target, name, **settings[name]), part) for target in these]
             found[name].append(torch.stack(maps))

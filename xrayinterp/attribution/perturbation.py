@@ -136,7 +136,7 @@ def unit_drops(forward: Forward, target: Target) -> Tensor:
         A = cut.maps.detach()[number]
         units = torch.arange(len(A), device=A.device)
         left = []
-        for some in units.split(max(1, MEMORY // 32 // A.nbytes)):
+        for some in units.split(max(1, MEMORY // 32 // A.nbytes)):  # the head makes several copies of them
             ablated = A.repeat(len(some), 1, 1, 1)
             ablated[torch.arange(len(some)), some] = 0
             left.append(one.scores(above_last_map(forward.module, film[None], cut, ablated)))

@@ -61,8 +61,8 @@ class Target:
         """
         return tuple(Target(int(index), self.sign) for index in self._index(samples).expand(samples))
 
-    def of(self, first: int, count: int) -> Target:
-        """The target of `count` of a batch's samples, from the first named."""
+    def part(self, first: int, count: int) -> Target:
+        """The target of samples `first` to `first + count` of its batch."""
         return Target(self.index[first : first + count], self.sign) if isinstance(self.index, Tensor) else self
 
     def _index(self, samples: int) -> Tensor:

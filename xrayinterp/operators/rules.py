@@ -61,7 +61,7 @@ def proportional(site: PoolSite, R: Tensor) -> Tensor:
     mean_of = {3: F.avg_pool1d, 4: F.avg_pool2d, 5: F.avg_pool3d}[site.z.ndim]
     with torch.enable_grad():
         z = site.z.detach().clamp(min=0)
-        if z.is_cuda:  # channels-last, PyTorch up to 2.13 pools padded windows wrongly backwards (its issue 188344)
+        if z.is_cuda:  # PyTorch 2.11 pools padded channels-last windows wrongly backwards (its issue 188344)
             z = z.contiguous()
         mean = mean_of(z.requires_grad_(), **settings)
     (shares,) = torch.autograd.grad(mean, [z], torch.where(mean > 0, R / mean, 0))
