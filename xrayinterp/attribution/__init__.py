@@ -68,7 +68,7 @@ def attribute_many(
 ) -> dict[str, Tensor]:
     """Maps (T, N, 1, H, W) of every method for every target; the forward and all that can be shared is shared.
 
-    `methods` are names, or names with their options; otherwise as `attribute`. Of many films, FILMS_AT_ONCE are worked on.
+    `methods` are names, or names with their options; otherwise as `attribute`. FILMS_AT_ONCE are worked on together.
     """
     settings = methods if isinstance(methods, Mapping) else {method: {} for method in methods}
     order = sorted(settings, key=lambda name: method_named(name).family != "fullgrad")  # its tape serves all others
