@@ -33,6 +33,10 @@ def trust_panel(case: Case, explanation: Explanation) -> None:
         page.line(UNDER_THE_STRIP)
 
 
+ROOM = "Spearman's rho 0.00 with maps of other films, as by chance; measured over as many of these films as there are."
+"""As long as what a lamp says: keeps its place free while it is measured, so that nothing below moves under a hand."""
+
+
 def _strip(work: Measurement[Reading], method: str) -> None:
     readings = work.results
     reason = common_reason(readings) if len(readings) == len(LAMPS) else None
@@ -55,7 +59,10 @@ def _controls(work: Measurement[Reading], method: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             page.line(f"Measuring lamp {len(work.results) + 1} of {len(LAMPS)}; the page can be used meanwhile.")
             st.button("Stop measuring", key="trust-stop", on_click=work.decline)
-    elif work.state != "done":
+    elif work.state == "done":
+        with st.container(key="trust-done"):  # as high as the row with the button, for the same reason as `ROOM`
+            page.line(f"Measured on this film: about {services.cost_of_trust(method):.0f} runs of the model.")
+    else:
         with st.container(horizontal=True, vertical_alignment="center"):
             cost = (
                 ""
@@ -72,7 +79,7 @@ def _card(lamp: Lamp, reading: Reading | None, work: str, *, brief: bool) -> str
     state = None if reading is None else reading.state
     waiting = "Measuring" if work == "running" else "Not measured"
     said = waiting if reading is None else state_line(reading)
-    rest = ""
+    rest = f'<p class="xi-lamp-room" aria-hidden="true">{ROOM}</p>' if reading is None and work == "running" else ""
     if reading is not None and not brief:
         rest = f"{_bar(lamp, reading)}<p class='xi-lamp-words'>{escape(reading.words)}</p>"
     return (
