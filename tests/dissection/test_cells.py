@@ -8,10 +8,11 @@ from helpers.dissection import brute_counts, brute_threshold, upsampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xrayinterp.dissection.cells import corners, inside, mask_words, pack, to_cells, unpack
+from xrayinterp.dissection.cells import Cells, cells_above, inside, mask_words, pack, pixels, to_cells, unpack
+from xrayinterp.dissection.masks import Masks
 from xrayinterp.dissection.regions import find_regions
 from xrayinterp.dissection.tally import tally
-from xrayinterp.dissection.thresholds import Definition, exceeding, threshold
+from xrayinterp.dissection.thresholds import Definition, exceeding
 
 KINDS = ("noise", "rectified", "ties", "constant", "zero", "negative", "spike", "sparse", "steps")
 
@@ -52,7 +53,7 @@ def test_thresholds_and_counts_equal_brute_force(kind: str, seed: int, films: in
             values = upsampled(maps[:, unit : unit + 1]) if definition is Definition.KHAKZAR2021 else maps[:, unit]
             assert regions.thresholds[unit] == brute_threshold(values)
         inter, area = brute_counts(maps, regions.thresholds, masks)
-        counted = tally(regions, mask_words(masks.swapaxes(0, 1)), [f"{n:03}" for n in range(films)])
+        counted = tally(regions, Masks.of(mask_words(masks.swapaxes(0, 1))), [f"{n:03}" for n in range(films)])
         assert np.array_equal(counted.inter, inter)
         assert np.array_equal(counted.area, area)
         assert np.array_equal(counted.cover, masks.sum((-1, -2)))
@@ -61,26 +62,27 @@ def test_thresholds_and_counts_equal_brute_force(kind: str, seed: int, films: in
             assert (regions.areas() <= exceeding(films * 64 * h * w)).all()
 
 
+def all_cells(maps: np.ndarray) -> Cells:
+    """Every cell of one unit's maps (N, h, w), film after film."""
+    return cells_above(maps[:, None], np.array([-np.inf]), np.arange(len(maps), dtype=np.int32))
+
+
 def test_pixels_equal_torch_exactly() -> None:
     maps = np.random.default_rng(0).standard_normal((5, 7, 7)).astype(np.float32)
-    cells = corners(maps)
-    film, cell = np.divmod(np.arange(5 * 64), 64)
-    ours = cells.pixels(film, cell).reshape(5, 64, 64)
+    ours = pixels(all_cells(maps).corners).reshape(5, 64, 64)
     theirs = to_cells(upsampled(maps[:, None])[:, 0])
     on_picture = np.broadcast_to(inside(7, 7), ours.shape)
     assert np.array_equal(ours[on_picture], theirs[on_picture])
 
 
 def test_constant_map_stays_constant_up_to_the_corner() -> None:
-    cells = corners(np.ones((1, 7, 7), dtype=np.float32))
-    pixels = cells.pixels(np.zeros(64, dtype=np.int64), np.arange(64))
-    assert np.array_equal(pixels, np.ones((64, 64)))
+    cells = all_cells(np.ones((1, 7, 7), dtype=np.float32))
+    assert np.array_equal(pixels(cells.corners), np.ones((64, 64)))
 
 
 def test_linear_ramp_is_reproduced_inside() -> None:
     ramp = np.broadcast_to(np.arange(7, dtype=np.float32), (1, 7, 7))
-    cells = corners(ramp)
-    row = cells.pixels(np.zeros(8, dtype=np.int64), np.arange(24, 32)).reshape(8, 8, 8)[:, 0].ravel()
+    row = pixels(all_cells(ramp)[24:32].corners).reshape(8, 8, 8)[:, 0].ravel()
     expected = (np.arange(-4, 60) + 0.5) / 8 - 0.5
     assert np.allclose(row[8:-8], expected[8:-8], atol=1e-12, rtol=0)
 
@@ -103,10 +105,9 @@ def test_silent_unit_has_no_region(definition: Definition) -> None:
 
 def test_few_cells_are_evaluated_whatever_the_data() -> None:
     maps = np.random.default_rng(2).standard_normal((60, 1, 14, 14)).astype(np.float32)
-    level = threshold(maps[:, 0], Definition.BAU2017)
-    cells = corners(maps[:, 0])
-    touched = int((cells.highest > level).sum())
-    assert touched <= 4 * (exceeding(maps.size) + 4 * 60) and touched < 0.08 * cells.highest.size
+    level = find_regions(maps, Definition.BAU2017).thresholds
+    touched = len(cells_above(maps, level, np.arange(60, dtype=np.int32)))
+    assert touched <= 4 * (exceeding(maps.size) + 4 * 60) and touched < 0.08 * 60 * 15 * 15
 
 
 @given(st.integers(0, 2**64 - 1))

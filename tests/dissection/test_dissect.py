@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from torch import nn
 
 import xrayinterp
 from xrayinterp.concepts.probes import ProbeSet, load_probe_set
-from xrayinterp.dissection import maps as maps_module
+from xrayinterp.dissection import shard
 from xrayinterp.dissection.atlas import Atlas, AtlasRow
 from xrayinterp.dissection.baselines import randomised
 from xrayinterp.dissection.io import load_atlas, save_atlas
 from xrayinterp.dissection.network import dissect
+from xrayinterp.dissection.shard import Again
 from xrayinterp.dissection.statistics import iou
 from xrayinterp.dissection.summary import detectors, summary
 from xrayinterp.errors import Code, XrayInterpError
@@ -99,10 +101,18 @@ def test_same_seed_same_atlas_another_seed_another_null(atlas: Atlas) -> None:
     assert [r.null_high for r in other.rows] != [r.null_high for r in atlas.rows]
 
 
-def test_batch_and_disk_change_nothing(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maps_module, "IN_MEMORY", 0)
-    spilled = dissect(blob_model(), disc_probes(), batch=16, **QUICK)
-    assert spilled == atlas
+def test_a_level_guessed_too_high_costs_a_second_forward_and_changes_nothing(
+    atlas: Atlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard, "PILOT", 1)
+    monkeypatch.setattr(shard, "KEPT", Fraction(1, 1000))
+    rounds: list[Again] = []
+    read = shard.Shard.read
+    monkeypatch.setattr(
+        shard.Shard, "read", lambda self, tick, again=None: (rounds.append(again), read(self, tick, again))
+    )
+    assert dissect(blob_model(), disc_probes(), **QUICK) == atlas
+    assert [again and again.generation for again in rounds] == [None, 1]
 
 
 def test_exemplars_are_the_films_of_highest_mean(atlas: Atlas) -> None:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from xrayinterp.dissection.cells import mask_words, unpack
 from xrayinterp.dissection.labels import chance_detectors, label, score
-from xrayinterp.dissection.null import permuted_iou, permuted_iou_among_positives, reassign
+from xrayinterp.dissection.masks import Masks
+from xrayinterp.dissection.null import (
+    meetings,
+    meetings_among_positives,
+    reassign,
+    reassignments,
+    reassignments_among_positives,
+)
 from xrayinterp.dissection.regions import Regions, find_regions
 from xrayinterp.dissection.statistics import Bootstrap, bootstrap, iou
 from xrayinterp.dissection.tally import tally
@@ -31,6 +38,12 @@ def noise(seed: int, units: int = 40) -> tuple[Regions, np.ndarray, list[str]]:
                 y, x = rng.integers(0, 8 * GRID - 10, 2)
                 masks[c, 2 * patient : 2 * patient + 2, y : y + 10, x : x + 10] = True
     return find_regions(maps, Definition.KHAKZAR2021), masks, [f"p{n // 2}" for n in range(FILMS)]
+
+
+def permuted_iou(regions: Regions, masks: Masks, patients: list[str], n: int, seed: int) -> np.ndarray:
+    """IoU of every unit and concept under n reassignments, (n, U, C)."""
+    met = meetings(regions, masks, reassignments(patients, n, seed), lambda: None)
+    return iou(met, regions.areas(), masks.covered().sum(0))
 
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.integers(0, 10**6))
@@ -56,8 +69,7 @@ def test_films_of_a_patient_go_together() -> None:
 def test_permuted_iou_equals_brute_force() -> None:
     regions, masks, patients = noise(1, units=3)
     words = mask_words(masks)
-    counts = tally(regions, words, patients)
-    found = permuted_iou(regions, words, counts, patients, 3, 9, lambda: None)
+    found = permuted_iou(regions, Masks.of(words), patients, 3, 9)
     fires = np.zeros((3, FILMS, regions.cells, 64), dtype=bool)
     fires[regions.unit, regions.film, regions.cell] = unpack(regions.words)
     wide = unpack(words)
@@ -74,21 +86,23 @@ def test_positives_only_permutes_within_the_films_of_a_concept() -> None:
     masks[0] = False
     masks[0, :2] = True  # one patient only: cannot be reassigned
     masks[1] = True  # everywhere: whoever gives, nothing changes
-    words = mask_words(masks)
-    counts = tally(regions, words, patients)
-    found = permuted_iou_among_positives(regions, words, counts, patients, 4, 0, lambda: None)
-    assert np.isnan(found[:, :, 0]).all()
-    assert np.array_equal(found[:, :, 1], np.broadcast_to(iou(*counts.total())[:, 1], (4, 5)))
+    kept = Masks.of(mask_words(masks))
+    inter, _, _ = tally(regions, kept, patients).total()
+    donors = reassignments_among_positives(patients, kept.covered() > 0, 4, 0)
+    assert 0 not in donors
+    found = meetings_among_positives(regions, kept, donors, lambda: None)
+    assert (found[:, :, 0] == -1).all()
+    assert np.array_equal(found[:, :, 1], np.broadcast_to(inter[:, 1], (4, 5)))
 
 
 def test_noise_is_seldom_labelled() -> None:
     p_values, labelled = [], []
     for seed in range(12):
         regions, masks, patients = noise(seed)
-        words = mask_words(masks)
-        counts = tally(regions, words, patients)
+        kept = Masks.of(mask_words(masks))
+        counts = tally(regions, kept, patients)
         observed = iou(*counts.total())
-        permuted = permuted_iou(regions, words, counts, patients, 60, seed, lambda: None)
+        permuted = permuted_iou(regions, kept, patients, 60, seed)
         scores = score(observed, permuted, np.zeros(4, dtype=bool))
         boot = bootstrap(counts, scores.best, 100, seed)
         labelled.append(label(observed, scores, boot, regions.thresholds).any(1))

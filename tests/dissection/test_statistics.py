@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrayinterp.dissection.cells import mask_words
+from xrayinterp.dissection.masks import Masks
 from xrayinterp.dissection.regions import find_regions
 from xrayinterp.dissection.statistics import bootstrap, ceiling, cross_fit, iou
 from xrayinterp.dissection.tally import Tally, merge, tally
@@ -68,7 +69,7 @@ def test_planted_nested_region_reaches_its_ceiling() -> None:
     for n in range(20):
         y, x = np.argwhere(maps[n, 0] > 0)[0]
         masks[0, n, 8 * y - 8 : 8 * y + 16, 8 * x - 8 : 8 * x + 16] = True
-    total = tally(regions, mask_words(masks), ["p"] * 20).total()
+    total = tally(regions, Masks.of(mask_words(masks)), ["p"] * 20).total()
     assert iou(*total)[0, 0] == ceiling(total[1], total[2])[0, 0] == total[1][0] / total[2][0] > 0.04
 
 
@@ -81,7 +82,7 @@ def test_shards_in_any_order_give_equal_bytes(seed: int, shards: int) -> None:
     masks = rng.random((3, films, 32, 32)) < 0.1
     patients = [f"p{n}" for n in rng.integers(0, 5, films)]
     regions = find_regions(maps, Definition.KHAKZAR2021)
-    whole = tally(regions, mask_words(masks), patients)
+    whole = tally(regions, Masks.of(mask_words(masks)), patients)
     of = rng.integers(0, shards, films)
     parts = []
     for shard in range(shards):
@@ -90,14 +91,13 @@ def test_shards_in_any_order_give_equal_bytes(seed: int, shards: int) -> None:
             mine = np.isin(regions.film, kept)
             part = type(regions)(
                 regions.thresholds,
-                len(kept),
                 regions.grid,
                 regions.unit[mine],
                 np.searchsorted(kept, regions.film[mine]).astype(np.int32),
                 regions.cell[mine],
                 regions.words[mine],
             )
-            parts.append(tally(part, mask_words(masks[:, kept]), [patients[n] for n in kept]))
+            parts.append(tally(part, Masks.of(mask_words(masks[:, kept])), [patients[n] for n in kept]))
     for order in itertools.islice(itertools.permutations(parts), 4):
         merged = order[0]
         for part in order[1:]:

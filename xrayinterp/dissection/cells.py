@@ -2,66 +2,103 @@
 
 A map (h, w), padded by its border, upsamples to (h + 1)(w + 1) such blocks around the true picture of 8h x 8w pixels
 (`align_corners=False`, border clamped). Every pixel is a weighted mean of its block's corners, so a block whose highest
-corner is not above a threshold is empty and one whose lowest corner is above it is full: only the rest is evaluated.
-Weights are n / 256 and maps are float32, so float64 evaluates pixels exactly unless corners differ by 2**20 and more.
+corner is not above a level is empty and one whose lowest corner is above it is full: only the rest is evaluated. (True
+of every kernel whose weights are not negative; bicubic ones are not so.) Weights are n / 256 and maps are float32, so
+float64 evaluates pixels exactly unless corners differ by 2**20 and more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 FACTOR = 8
+PIXELS = FACTOR * FACTOR
+"""Pixels of a cell."""
+EVALUATED = 1 << 11
+"""Cells evaluated at a time: 1 MiB, which stays in a processor's cache."""
 
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.floating]
-Int = npt.NDArray[np.int64]
+Int = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint64]
 
 _NEAR = (2.0 * np.arange(FACTOR) + 1) / (2 * FACTOR)
 """Share of the lower or right corner at each of a cell's eight rows or columns."""
+_WEIGHTS = np.stack([np.outer(y, x).ravel() for y in (1 - _NEAR, _NEAR) for x in (1 - _NEAR, _NEAR)])
+_FAR = 2.0**18
+"""Corners within this ratio leave 53 bits enough for every sum: 24 of a float32, 8 of the weights, 2 of four terms."""
 
 
 @dataclass(frozen=True)
-class Corners:
-    """Corner values of every cell of N maps, each (N, cells): top left, top right, bottom left, bottom right."""
+class Cells:
+    """K cells of a layer's maps: `unit`, `film`, `cell` (K,) int32, and `corners` (4, K) float32 from top left on."""
 
-    tl: Float
-    tr: Float
-    bl: Float
-    br: Float
+    unit: Int
+    film: Int
+    cell: Int
+    corners: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.generic]) -> Cells:
+        return Cells(self.unit[chosen], self.film[chosen], self.cell[chosen], self.corners[:, chosen])
 
     @property
-    def highest(self) -> Float:
-        """The largest corner of each cell, (N, cells)."""
-        return np.maximum(np.maximum(self.tl, self.tr), np.maximum(self.bl, self.br))
+    def highest(self) -> npt.NDArray[np.float32]:
+        """The largest corner of each cell, (K,)."""
+        return np.asarray(self.corners.max(0))
 
     @property
-    def lowest(self) -> Float:
-        """The smallest corner of each cell, (N, cells)."""
-        return np.minimum(np.minimum(self.tl, self.tr), np.minimum(self.bl, self.br))
-
-    def pixels(self, film: Int, cell: Int) -> npt.NDArray[np.float64]:
-        """Pixels of K cells, (K, 64) float64, rows first, always computed in the same order of operations."""
-        tl, tr, bl, br = (c[film, cell].astype(np.float64)[:, None] for c in (self.tl, self.tr, self.bl, self.br))
-        left = (1 - _NEAR) * tl + _NEAR * bl
-        right = (1 - _NEAR) * tr + _NEAR * br
-        square = (1 - _NEAR) * left[:, :, None] + _NEAR * right[:, :, None]
-        return square.reshape(len(film), FACTOR * FACTOR)
+    def lowest(self) -> npt.NDArray[np.float32]:
+        """The smallest corner of each cell, (K,)."""
+        return np.asarray(self.corners.min(0))
 
 
-def corners(maps: Float) -> Corners:
-    """Corner values of the cells of maps (N, h, w)."""
-    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    flat = (len(maps), -1)
-    return Corners(
-        padded[:, :-1, :-1].reshape(flat),
-        padded[:, :-1, 1:].reshape(flat),
-        padded[:, 1:, :-1].reshape(flat),
-        padded[:, 1:, 1:].reshape(flat),
-    )
+def cells_above(maps: npt.NDArray[np.float32], levels: Float, films: Int) -> Cells:
+    """The cells of maps (N, U, h, w) with a corner above their unit's level (U,), film after film.
+
+    Args:
+        films: (N,) number that each film's cells are to bear.
+    """
+    count, units, height, width = maps.shape
+    padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = np.maximum(padded[:, :, :-1], padded[:, :, 1:])
+    highest = np.maximum(rows[..., :-1], rows[..., 1:]).reshape(count, units, -1)
+    found = np.flatnonzero(highest > levels.astype(np.float64)[:, None])
+    pair, cell = np.divmod(found, (height + 1) * (width + 1))
+    film, unit = np.divmod(pair, units)
+    row, column = np.divmod(cell, width + 1)
+    at = (pair * (height + 2) + row) * (width + 2) + column
+    corners = np.stack([padded.ravel()[at + offset] for offset in (0, 1, width + 2, width + 3)])
+    return Cells(unit.astype(np.int32), films[film].astype(np.int32), cell.astype(np.int32), corners)
+
+
+def pixels(corners: Float) -> npt.NDArray[np.float64]:
+    """Pixels of K cells from their corners (4, K): (K, 64) float64, rows first.
+
+    Sums of four exact products are exact in any order, so a matrix product gives them; where corners are so far apart
+    that a sum may be rounded, they are added in one fixed order.
+    """
+    values = np.ascontiguousarray(corners.T, dtype=np.float64)
+    out: npt.NDArray[np.float64] = values @ _WEIGHTS
+    size = np.abs(corners)
+    least = np.where(size > 0, size, np.inf).min(0)
+    for k in np.flatnonzero(size.max(0) > _FAR * least):
+        tl, tr, bl, br = values[k]
+        left, right = (1 - _NEAR) * tl + _NEAR * bl, (1 - _NEAR) * tr + _NEAR * br
+        out[k] = ((1 - _NEAR) * left[:, None] + _NEAR * right[:, None]).ravel()
+    return out
+
+
+def in_parts(cells: Cells, size: int = EVALUATED) -> Iterator[Cells]:
+    """The same cells, so many at a time."""
+    for start in range(0, len(cells), size):
+        yield cells[start : start + size]
 
 
 def to_cells(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -70,7 +107,7 @@ def to_cells(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     half = FACTOR // 2
     padded = np.pad(pictures, [(0, 0)] * len(lead) + [(half, half), (half, half)])
     blocks = padded.reshape(*lead, height // FACTOR + 1, FACTOR, width // FACTOR + 1, FACTOR)
-    return np.moveaxis(blocks, -3, -2).reshape(*lead, -1, FACTOR * FACTOR)
+    return np.moveaxis(blocks, -3, -2).reshape(*lead, -1, PIXELS)
 
 
 def pack(bits: Bool) -> Words:

@@ -1,4 +1,4 @@
-"""One layer dissected: maps and masks in, all figures of its units out."""
+"""One layer dissected: counts in, all figures of its units out."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..concepts.probes import ProbeFilm, ProbeSet, mask_grid
+from ..concepts.probes import ProbeFilm, ProbeSet
 from ..imaging.geometry import Fit
 from .atlas import AtlasRow, ProbeSeen
-from .cells import FACTOR, Words, mask_words
 from .labels import MAX_P, MIN_IOU, ChanceDetectors, Scores, chance_detectors, label, score
-from .maps import LayerMaps, Tick
-from .null import permuted_iou, permuted_iou_among_positives
-from .regions import Regions, find_regions
 from .statistics import Bootstrap, CrossFit, Floats, bootstrap, ceiling, cross_fit, iou, ratio
-from .tally import Tally, tally
+from .tally import Counts, Tally
 from .thresholds import Definition
 
 EXEMPLARS = 5
@@ -39,7 +35,8 @@ class Settings:
 class LayerResult:
     """All figures of one layer: units U, concepts C."""
 
-    regions: Regions
+    thresholds: Floats
+    grid: int
     counts: Tally
     observed: Floats
     scores: Scores
@@ -73,7 +70,7 @@ class LayerResult:
                         null_high=float(self.scores.null_high[u, c]),
                         ci_low=float(self.boot.low[u, c]),
                         ci_high=float(self.boot.high[u, c]),
-                        threshold=float(self.regions.thresholds[u]),
+                        threshold=float(self.thresholds[u]),
                         area=float(areas[u]),
                         coverage=float(coverage[c]),
                         films=int(shown[c]),
@@ -92,9 +89,9 @@ class LayerResult:
         detector = self.labels.any(1)
         best = self.observed.max(1)
         return {
-            "units": self.regions.units,
-            "grid": list(self.regions.grid),
-            "silent": int((self.regions.areas() == 0).sum()),
+            "units": len(self.thresholds),
+            "grid": [self.grid, self.grid],
+            "silent": int((self.counts.area.sum(0) == 0).sum()),
             "detectors": int(detector.sum()),
             "detectors_by_iou_alone": int((best > MIN_IOU).sum()),
             "detectors_family_wise": int((detector & (self.scores.family_p <= MAX_P)).sum()),
@@ -107,35 +104,43 @@ class LayerResult:
         }
 
 
-def dissect_layer(
-    read: LayerMaps, films: Sequence[ProbeFilm], probes: ProbeSet, settings: Settings, tick: Tick
+def layer_result(
+    thresholds: Floats,
+    grid: int,
+    counts: Tally,
+    permuted: Counts,
+    among_positives: Counts,
+    pooled: Floats,
+    anatomy: npt.NDArray[np.bool_],
+    settings: Settings,
 ) -> LayerResult:
-    """Thresholds, counts, chance levels and labels of all units; `tick` is called twice a permutation."""
-    regions = find_regions(read.maps, settings.definition)
-    masks = _masks(films, probes.concepts, settings.fit, read.maps.shape[2])
-    patients = [film.patient for film in films]
-    counts = tally(regions, masks, patients)
-    observed = iou(*counts.total())
-    common = (regions, masks, counts, patients, settings.permutations, settings.seed, tick)
-    permuted = permuted_iou(*common)
-    anatomy = np.isin(probes.concepts, probes.anatomy)
-    scores = score(observed, permuted, anatomy)
+    """All figures of a layer from what was counted on all films.
+
+    Args:
+        thresholds: (U,).
+        grid: side of the layer's maps.
+        counts: regions against their own films' masks.
+        permuted: pixels met under reassigned masks, (n, U, C).
+        among_positives: the same among each concept's own films, -1 for concepts that cannot be reassigned.
+        pooled: means over positions, (films, U).
+        anatomy: (C,), which concepts sit at the same place on every film.
+    """
+    inter, area, cover = counts.total()
+    observed = iou(inter, area, cover)
+    by_chance = iou(permuted, area, cover)
+    among = np.where(among_positives < 0, np.nan, iou(among_positives, area, cover))
+    scores = score(observed, by_chance, anatomy)
     boot = bootstrap(counts, scores.best, settings.bootstraps, settings.seed)
     return LayerResult(
-        regions=regions,
+        thresholds=thresholds,
+        grid=grid,
         counts=counts,
         observed=observed,
         scores=scores,
-        among_positives=score(observed, permuted_iou_among_positives(*common), anatomy),
-        chance=chance_detectors(permuted),
+        among_positives=score(observed, among, anatomy),
+        chance=chance_detectors(by_chance),
         boot=boot,
         cross=cross_fit(counts, scores.offset, settings.seed),
-        labels=label(observed, scores, boot, regions.thresholds),
-        strongest=np.argsort(-read.pooled, axis=0, kind="stable")[:EXEMPLARS].T,
+        labels=label(observed, scores, boot, thresholds),
+        strongest=np.argsort(-pooled, axis=0, kind="stable")[:EXEMPLARS].T,
     )
-
-
-def _masks(films: Sequence[ProbeFilm], concepts: Sequence[str], fit: Fit, grid: int) -> Words:
-    """Words (C, N, cells) of every film's masks, by nearest neighbour on the grid of the upsampled maps."""
-    words = [mask_words(mask_grid(film, concepts, fit, FACTOR * grid)) for film in films]
-    return np.ascontiguousarray(np.stack(words, axis=1))

@@ -6,25 +6,29 @@ concept is taken over all pixels of all probe films together. Everything is exac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from ..concepts.probes import ProbeFilm, ProbeSet, normal_films
 from ..errors import Code, XrayInterpError
 from ..imaging.geometry import Fit
 from ..models.chest_model import ChestModel
-from .atlas import Atlas, AtlasRow, ProbeSeen, Reference
+from .atlas import Atlas, ProbeSeen, Reference
+from .engines import Engine, InProcess
 from .labels import MAX_P, MIN_IOU
-from .layer import Settings, dissect_layer
-from .maps import ModelFor, Reader, collect, mean_units
+from .layer import LayerResult, Settings, layer_result
+from .maps import ModelFor, Reader
+from .null import reassignments, reassignments_among_positives
+from .passes import Bars, Passes
+from .plan import ConceptSet, Plan, films_once, on
 from .thresholds import TAIL, Definition
 
 
@@ -45,54 +49,144 @@ def dissect(
     model_for: ModelFor | None = None,
     reference: Sequence[ProbeFilm] | None = None,
     probe_seen: ProbeSeen | None = None,
+    engine: Engine | None = None,
+    shards: int | None = None,
+    work: Path | None = None,
 ) -> Atlas:
-    """The atlas of a model's units over a probe set.
+    """The atlas of a model's units over a probe set: `dissect_sets` with one set.
 
     Args:
-        layers: names of the model's layers; all are read in one forward a film.
-        definition: which quantile is the threshold: "khakzar2021" or "bau2017".
         splits: keep the probe films of these splits; None takes all.
+        probe_seen: whether the model was trained on probe films; None takes what the probe set says.
+        permutations, bootstraps, seed, batch, device, progress, fit, model_for, reference, engine, shards, work: as in
+            `dissect_sets`.
+
+    Raises:
+        XrayInterpError: `unknown-layer`, `bad-option` (a definition, a split or a count that is not possible).
+    """
+    (atlas,) = dissect_sets(
+        model, [probes], layers, definition=definition, splits=splits, permutations=permutations,
+        bootstraps=bootstraps, seed=seed, batch=batch, device=device, progress=progress, fit=fit, model_for=model_for,
+        reference=reference, probe_seen=probe_seen, engine=engine, shards=shards, work=work,
+    )  # fmt: skip
+    return atlas
+
+
+def dissect_sets(
+    model: ChestModel,
+    sets: Sequence[ProbeSet],
+    layers: Sequence[str] = ("norm5",),
+    *,
+    definition: str = "khakzar2021",
+    splits: Iterable[str] | None = None,
+    permutations: int = 100,
+    bootstraps: int = 1000,
+    seed: int = 0,
+    batch: int = 16,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+    fit: Fit = "crop",
+    model_for: ModelFor | None = None,
+    reference: Sequence[ProbeFilm] | None = None,
+    probe_seen: ProbeSeen | None = None,
+    engine: Engine | None = None,
+    shards: int | None = None,
+    work: Path | None = None,
+) -> list[Atlas]:
+    """Atlases of a model's units over several probe sets, each film and all layers in one forward.
+
+    The result is the same, to the last bit, for every engine, number of shards and interruption.
+
+    Args:
+        layers: names of the model's layers.
+        definition: which quantile is the threshold: "khakzar2021" or "bau2017".
         permutations: reassignments of masks between patients, at least 19; the smallest p-value is 1 / (n + 1).
         bootstraps: resamplings of patients for the intervals.
         seed: of permutations, resampling and the halves of the cross-fit.
+        batch: films a forward.
         device: where to run the model; None leaves it where it is.
         fit: how films are cut, for pixels and masks alike.
         model_for: the module to use for a film, for dissection out of fold; units must mean the same in all of them.
         reference: films that stand for "normal"; None takes the normal validation films where their data is there,
             an empty sequence none.
-        probe_seen: whether the model was trained on probe films; None takes what the probe set says.
+        engine: where to run; None runs here.
+        shards: how many parts the films are dealt out to; None takes one a worker.
+        work: folder that keeps what is read and counted, so that a broken run goes on; None takes a temporary one.
 
     Raises:
-        XrayInterpError: `unknown-layer`, `bad-option` (a definition, a split or a count that is not possible).
+        XrayInterpError: as `dissect`; `bad-option` where `work` holds another dissection.
     """
     settings = _settings(definition, permutations, bootstraps, seed, fit)
-    chosen = [model.layer(name) for name in layers]
+    chosen = tuple((name, model.layer(name)) for name in layers)
     kept = None if splits is None else tuple(sorted(set(splits)))
-    films = _films(probes, kept)
-    reader = Reader(model, fit, batch, None if device is None else torch.device(device), model_for)
-    normal = tuple(normal_reference() if reference is None else reference)
-    rows: list[AtlasRow] = []
-    found: dict[str, Any] = {}
-    with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
-        forwards = bar.add_task(f"{model.name}: reading films", total=len(films) + len(normal))
-        tick = partial(bar.advance, forwards)
-        maps = collect(reader, films, chosen, tick)
-        means = mean_units(replace(reader, model_for=None), normal, chosen, tick) if normal else []
-        for name, read in zip(layers, maps, strict=True):
-            task = bar.add_task(f"{name}: permuting masks", total=2 * permutations)
-            part = dissect_layer(read, films, probes, settings, partial(bar.advance, task))
-            rows += part.rows(name, probes, films, probe_seen or probes.seen_by(model.name, kept))
-            found[name] = part.summary(probes.concepts)
-    described = f"{len(normal)} films without findings"
-    return Atlas(
-        model=model.name,
-        model_sha256=model.card.sha256,
-        probe=probes.name,
-        definition=settings.definition.value,
-        rows=tuple(rows),
-        references={n: Reference(m, len(normal), described) for n, m in zip(layers, means, strict=False)},
-        provenance=_provenance(settings, probes, films, kept, model_for is not None) | {"layers": found},
+    held = [replace(probes, films=tuple(_films(probes, kept))) for probes in sets]
+    films, members = films_once(held)
+    runner = engine or InProcess()
+    with _folder(work) as folder:
+        plan = Plan(
+            folder=folder,
+            reader=Reader(model, fit, batch, on(device), model_for),
+            layers=chosen,
+            films=films,
+            sets=tuple(ConceptSet(p.name, p.concepts, m) for p, m in zip(held, members, strict=True)),
+            definition=settings.definition,
+            shards=runner.workers if shards is None else shards,
+            normal=tuple(normal_reference() if reference is None else reference),
+        )
+        with runner.on(plan) as running, Bars(progress) as bars:
+            counted = Passes(plan, running, bars)
+            counted.read()
+            means = counted.means()
+            out = []
+            for number, probes in enumerate(held):
+                results = {name: _layer(counted, number, name, probes, settings) for name, _ in chosen}
+                seen = probe_seen or probes.seen_by(model.name, kept)
+                described = f"{len(plan.normal)} films without findings"
+                rows = [r for name, one in results.items() for r in one.rows(name, probes, probes.films, seen)]
+                told = {name: one.summary(probes.concepts) for name, one in results.items()}
+                out.append(
+                    Atlas(
+                        model=model.name,
+                        model_sha256=model.card.sha256,
+                        probe=probes.name,
+                        definition=settings.definition.value,
+                        rows=tuple(rows),
+                        references={n: Reference(m, len(plan.normal), described) for n, m in means.items()},
+                        provenance=_provenance(settings, probes, probes.films, kept, model_for is not None)
+                        | {"layers": told},
+                    )
+                )
+    return out
+
+
+def _layer(counted: Passes, number: int, layer: str, probes: ProbeSet, settings: Settings) -> LayerResult:
+    """One layer over one probe set, from counting to labels."""
+    where, thresholds = counted.thresholds(number, layer)
+    counts = counted.counts(where, thresholds)
+    patients = [film.patient for film in probes.films]
+    shows = counted.shows(where)
+    n, seed = settings.permutations, settings.seed
+    return layer_result(
+        thresholds=thresholds,
+        grid=where.grid(counted.plan),
+        counts=counts,
+        permuted=counted.permuted(where, thresholds, reassignments(patients, n, seed)),
+        among_positives=counted.among_positives(
+            where, thresholds, reassignments_among_positives(patients, shows, n, seed), n
+        ),
+        pooled=counted.pooled(where),
+        anatomy=np.isin(probes.concepts, probes.anatomy),
+        settings=settings,
     )
+
+
+@contextmanager
+def _folder(work: Path | None) -> Iterator[Path]:
+    if work is not None:
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="xrayinterp-dissection-") as made:
+        yield Path(made)
 
 
 def _settings(definition: str, permutations: int, bootstraps: int, seed: int, fit: Fit) -> Settings:

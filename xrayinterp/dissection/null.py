@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import Code, XrayInterpError
-from .cells import Words
+from .masks import Masks
 from .regions import Regions
-from .statistics import Floats, iou
-from .tally import Tally
 
-Donors = npt.NDArray[np.int64]
-Index = npt.NDArray[np.intp]
+Counts = npt.NDArray[np.int64]
+Donors = npt.NDArray[np.int32]
+Order = npt.NDArray[np.int64]
 Tick = Callable[[], None]
 
 
-def reassign(patients: npt.NDArray[np.int64], rng: np.random.Generator) -> Donors:
+def reassign(patients: npt.NDArray[np.int64], rng: np.random.Generator) -> Order:
     """For every film the film whose masks it is given: a permutation in which no patient keeps their own.
 
     Films of one patient stay together as far as group sizes allow, since films of a patient are not independent.
@@ -49,83 +47,70 @@ def reassign(patients: npt.NDArray[np.int64], rng: np.random.Generator) -> Donor
     return out
 
 
-def permuted_iou(
-    regions: Regions, masks: Words, counts: Tally, patients: Sequence[str], n: int, seed: int, tick: Tick
-) -> Floats:
-    """IoU of every unit with every concept for n reassignments of whole films' masks: (n, U, C)."""
+def reassignments(patients: Sequence[str], n: int, seed: int) -> Donors:
+    """`n` reassignments of whole films' masks: (n, N), the film whose masks each film is given."""
     group = np.unique(np.asarray(patients), return_inverse=True)[1]
     rng = np.random.default_rng(seed)
-    _, area, cover = counts.total()
-    meeting = _Meeting.of(regions, masks, np.ones(regions.films, dtype=bool))
-    out = np.empty((n, regions.units, len(masks)))
+    return np.stack([reassign(group, rng) for _ in range(n)]).astype(np.int32)
+
+
+def reassignments_among_positives(
+    patients: Sequence[str], shows: npt.NDArray[np.bool_], n: int, seed: int
+) -> dict[int, Donors]:
+    """`n` reassignments of each concept's masks among the films that show it: (n, N) by number of the concept.
+
+    It asks whether a unit knows *where* a concept is, not merely on which films. Films without the concept are given
+    -1. A concept that cannot be reassigned (no film, or a patient with more than half of its films) is left out.
+
+    Args:
+        shows: (N, C), which film shows which concept.
+    """
+    group = np.unique(np.asarray(patients), return_inverse=True)[1]
+    rng = np.random.default_rng(seed)
+    possible = [c for c, s in enumerate(shows.T) if s.any() and 2 * np.bincount(group[s]).max() <= s.sum()]
+    out = {c: np.full((n, len(group)), -1, dtype=np.int32) for c in possible}
     for draw in range(n):
-        out[draw] = iou(meeting.count(reassign(group, rng)), area, cover)
+        for concept, donors in out.items():
+            films = np.flatnonzero(shows[:, concept])
+            donors[draw, films] = films[reassign(group[films], rng)]
+    return out
+
+
+def meetings(regions: Regions, masks: Masks, donors: Donors, tick: Tick) -> Counts:
+    """Pixels in each unit's region and in each concept's mask, film by film in the masks of its donor: (n, U, C).
+
+    Args:
+        regions: of some films, numbered from 0.
+        masks: of all films that may give.
+        donors: (n, films), for each film of the regions the film of the masks whose masks it is given.
+    """
+    unit, film, cell = (column.astype(np.int64) for column in (regions.unit, regions.film, regions.cell))
+    out = np.empty((len(donors), regions.units * masks.concepts), dtype=np.int64)
+    for draw, giving in enumerate(donors.astype(np.int64) * regions.cells):
+        kept, met = masks.at(giving[film] + cell)
+        met &= regions.words[kept, None]
+        row, concept = np.nonzero(met)
+        key = unit[kept[row]] * masks.concepts + concept
+        counts = np.bitwise_count(met[row, concept])
+        out[draw] = np.bincount(key, weights=counts, minlength=out.shape[1])
+        tick()
+    return out.reshape(len(donors), regions.units, masks.concepts)
+
+
+def meetings_among_positives(regions: Regions, masks: Masks, donors: Mapping[int, Donors], tick: Tick) -> Counts:
+    """As `meetings`, for reassignments of each concept among its own films: (n, U, C), -1 for concepts without any."""
+    n = len(next(iter(donors.values()))) if donors else 0
+    out = np.full((n, regions.units, masks.concepts), -1, dtype=np.int64)
+    shown = {c: regions.without(giving[0][regions.film] >= 0) for c, giving in donors.items()}
+    column = {c: Masks(masks.row, masks.words[:, c : c + 1], masks.cells) for c in donors}
+    for draw in range(n):
+        for c, giving in donors.items():
+            out[draw, :, c] = meetings(shown[c], column[c], giving[draw : draw + 1], lambda: None)[0, :, 0]
         tick()
     return out
 
 
-def permuted_iou_among_positives(
-    regions: Regions, masks: Words, counts: Tally, patients: Sequence[str], n: int, seed: int, tick: Tick
-) -> Floats:
-    """As `permuted_iou`, with each concept's masks reassigned only among the films that show it: (n, U, C).
-
-    It asks whether a unit knows *where* a concept is, not merely on which films. A concept that cannot be reassigned
-    (no film, or a patient with more than half of its films) is NaN throughout.
-    """
-    group = np.unique(np.asarray(patients), return_inverse=True)[1]
-    rng = np.random.default_rng(seed)
-    _, area, cover = counts.total()
-    shows = (masks != 0).any(-1)
-    possible = [c for c, s in enumerate(shows) if s.any() and 2 * np.bincount(group[s]).max() <= s.sum()]
-    meetings = {c: _Meeting.of(regions, masks[c : c + 1], shows[c]) for c in possible}
-    out = np.full((n, regions.units, len(masks)), np.nan)
-    for draw in range(n):
-        for concept, meeting in meetings.items():
-            films = np.flatnonzero(shows[concept])
-            donors = np.arange(len(group))
-            donors[films] = films[reassign(group[films], rng)]
-            out[draw, :, concept] = iou(meeting.count(donors), area, cover[concept : concept + 1])[:, 0]
-        tick()
-    return out
-
-
-@dataclass(frozen=True)
-class _Meeting:
-    """Regions (K cells) and masks laid out for counting their common pixels under many reassignments.
-
-    `words`, `unit`, `film`, `cell` (K,) of the regions; `table` (N * cells, C) of the masks; `present` (N * cells,)
-    tells where any concept is: most cells have none, and are left out at once.
-    """
-
-    words: Words
-    unit: Index
-    film: Index
-    cell: Index
-    table: Words
-    present: npt.NDArray[np.bool_]
-    cells: int
-    units: int
-
-    @classmethod
-    def of(cls, regions: Regions, masks: Words, films: npt.NDArray[np.bool_]) -> _Meeting:
-        """Prepare the regions on `films` (N,) and the masks (C, N, cells)."""
-        kept = np.flatnonzero(films[regions.film])
-        unit, film, cell = (column[kept].astype(np.intp) for column in (regions.unit, regions.film, regions.cell))
-        table = np.ascontiguousarray(masks.reshape(len(masks), -1).T)
-        present = np.asarray(table.any(1))
-        return cls(regions.words[kept], unit, film, cell, table, present, regions.cells, regions.units)
-
-    def count(self, donors: Donors) -> npt.NDArray[np.int64]:
-        """Pixels in each unit's region and in each concept's mask, film n wearing the masks of `donors[n]`: (U, C)."""
-        where = (donors * self.cells)[self.film] + self.cell
-        kept = np.flatnonzero(self.present[where])
-        met = np.bitwise_count(self.words[kept, None] & self.table[where[kept]])
-        unit = self.unit[kept]
-        sums = [np.bincount(unit, weights=column, minlength=self.units) for column in met.T]
-        return np.stack(sums, axis=1).astype(np.int64)
-
-
-def _by_patient(patients: npt.NDArray[np.int64], rng: np.random.Generator) -> Donors:
+def _by_patient(patients: npt.NDArray[np.int64], rng: np.random.Generator) -> Order:
     """Films ordered patient by patient, patients and the films of each in random order."""
     shuffled = rng.permutation(len(patients))
     rank = rng.permutation(int(patients.max()) + 1)

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .cells import Float, Words, corners, inside, pack
-from .thresholds import Definition, threshold
-
-_CHUNK = 1 << 15
-_UNITS = 32  # units read at a time from maps that may lie on disk
+from .cells import PIXELS, Cells, Int, Words, cells_above, in_parts, inside, pack, pixels
+from .thresholds import SAMPLE, Definition, Listed, Source, Stream, exceeding, search
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Pixels above threshold of U units on N films: K non-empty cells, each (unit, film, cell) with its 64 pixels.
+    """Pixels above threshold of U units: K non-empty cells, each (unit, film, cell) with its 64 pixels.
 
-    `thresholds` (U,) float64; `unit`, `film`, `cell` (K,) int32, sorted by unit, then film; `words` (K,) uint64;
-    `grid` (h, w) of the native maps, so there are (h + 1)(w + 1) cells a film.
+    `thresholds` (U,) float64; `unit`, `film`, `cell` (K,) int32; `words` (K,) uint64; `grid` (h, w) of the native maps,
+    so there are (h + 1)(w + 1) cells a film.
     """
 
     thresholds: npt.NDArray[np.float64]
-    films: int
     grid: tuple[int, int]
-    unit: npt.NDArray[np.int32]
-    film: npt.NDArray[np.int32]
-    cell: npt.NDArray[np.int32]
+    unit: Int
+    film: Int
+    cell: Int
     words: Words
 
     @property
@@ -46,37 +42,44 @@ class Regions:
         counts = np.bitwise_count(self.words)
         return np.bincount(self.unit, weights=counts, minlength=self.units).astype(np.int64)
 
-
-def find_regions(maps: Float, definition: Definition) -> Regions:
-    """Thresholds over all films and the regions above them, exactly, for maps (N, U, h, w)."""
-    height, width = maps.shape[2:]
-    words_inside = pack(inside(height, width))
-    levels = np.empty(maps.shape[1])
-    parts = []
-    for unit, values in _by_unit(maps):
-        levels[unit] = threshold(values, definition)
-        film, cell, words = _region(values, levels[unit], words_inside)
-        parts.append((np.full(len(film), unit), film, cell, words))
-    *places, found = (np.concatenate(column) for column in zip(*parts, strict=True))
-    units, films, cells = (column.astype(np.int32) for column in places)
-    return Regions(levels, len(maps), (height, width), units, films, cells, found)
+    def without(self, kept: npt.NDArray[np.bool_]) -> Regions:
+        """Only the cells `kept` (K,)."""
+        return Regions(self.thresholds, self.grid, self.unit[kept], self.film[kept], self.cell[kept], self.words[kept])
 
 
-def _region(values: Float, level: float, words_inside: Words) -> tuple[npt.NDArray[np.int64], ...]:
-    """Non-empty cells of one unit: film, cell, word."""
-    cells = corners(values)
-    film, cell = np.nonzero(cells.highest > level)
-    words = words_inside[cell].copy()
-    mixed = np.flatnonzero(cells.lowest[film, cell] <= level)
-    for start in range(0, len(mixed), _CHUNK):
-        part = mixed[start : start + _CHUNK]
-        words[part] &= pack(cells.pixels(film[part], cell[part]) > level)
-    kept = words != 0
-    return film[kept], cell[kept], words[kept]
+def regions_of(parts: Iterable[Cells], thresholds: npt.NDArray[np.float64], grid: tuple[int, int]) -> Regions:
+    """The regions above thresholds (U,) that a list of cells holds, exactly; no other cell may reach above."""
+    on_picture = pack(inside(*grid))
+    kept, words = [], []
+    for part in parts:
+        level = thresholds[part.unit]
+        some = part[part.highest > level]
+        found = on_picture[some.cell]
+        mixed = np.flatnonzero(some.lowest <= thresholds[some.unit])
+        parted = some[mixed]
+        fires = [pack(pixels(few.corners) > thresholds[few.unit, None]) for few in in_parts(parted)]
+        if fires:
+            found[mixed] &= np.concatenate(fires)
+        kept.append(some[found != 0])
+        words.append(found[found != 0])
+    unit, film, cell = (
+        np.concatenate([np.empty(0, dtype=np.int32), *(getattr(c, name) for c in kept)])
+        for name in ("unit", "film", "cell")
+    )
+    return Regions(thresholds, grid, unit, film, cell, np.concatenate([np.empty(0, dtype=np.uint64), *words]))
 
 
-def _by_unit(maps: Float) -> Iterator[tuple[int, Float]]:
-    for start in range(0, maps.shape[1], _UNITS):
-        block = np.ascontiguousarray(maps[:, start : start + _UNITS].swapaxes(0, 1))
-        for offset, values in enumerate(block):
-            yield start + offset, values
+def find_regions(maps: npt.NDArray[np.float32], definition: Definition) -> Regions:
+    """Thresholds over maps (N, U, h, w) in memory and the regions above them, exactly."""
+    films, units, height, width = maps.shape
+    floor = np.broadcast_to(maps.min((0, 2, 3)), units).astype(np.float64)
+    cells = cells_above(maps, floor, np.arange(films, dtype=np.int32))
+    source: Source = Stream([cells], inside(height, width))
+    size, sample = films * height * width * PIXELS, len(SAMPLE) / PIXELS
+    if definition is Definition.BAU2017:
+        values = maps.swapaxes(0, 1).reshape(-1)
+        source = Listed([(np.repeat(np.arange(units), films * height * width), values)])
+        size, sample = films * height * width, 1.0
+    top = maps.max((0, 2, 3)).astype(np.float64)
+    thresholds, _ = search(source, exceeding(size) + 1, floor, top, sample)
+    return regions_of([cells], thresholds, (height, width))

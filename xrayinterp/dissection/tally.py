@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from ..errors import Code, XrayInterpError
 from .cells import Words
+from .masks import Masks
 from .regions import Regions
 
 Counts = npt.NDArray[np.int64]
@@ -37,26 +39,26 @@ class Tally:
         return self.inter[part].sum(0), self.area[part].sum(0), self.cover[part].sum(0)
 
 
-def tally(regions: Regions, masks: Words, patients: Sequence[str]) -> Tally:
-    """Count regions against masks (C, N, cells) of the same films, film n belonging to `patients[n]`."""
+def tally(regions: Regions, masks: Masks, patients: Sequence[str]) -> Tally:
+    """Count regions against the masks of the same films, film n belonging to `patients[n]`."""
     names = tuple(sorted(set(patients)))
     number = {name: i for i, name in enumerate(names)}
     group = np.array([number[name] for name in patients])
     shape = (len(names), regions.units)
     key = group[regions.film] * regions.units + regions.unit
-    where = regions.film.astype(np.int64) * regions.cells + regions.cell
 
-    def by_key(words: Words) -> Counts:
-        counts = np.bincount(key, weights=np.bitwise_count(words), minlength=shape[0] * shape[1])
+    def by_key(kept: slice | npt.NDArray[np.intp], words: Words) -> Counts:
+        counts = np.bincount(key[kept], weights=np.bitwise_count(words), minlength=shape[0] * shape[1])
         return counts.astype(np.int64).reshape(shape)
 
-    inter = np.stack([by_key(regions.words & mask.ravel()[where]) for mask in masks], axis=-1)
-    covered = np.bitwise_count(masks).sum(-1, dtype=np.int64).T
-    cover, shown = np.zeros((2, len(names), len(masks)), dtype=np.int64)
+    kept, met = masks.at(regions.film.astype(np.int64) * regions.cells + regions.cell)
+    inter = np.stack([by_key(kept, regions.words[kept] & column) for column in met.T], axis=-1)
+    covered = masks.covered()
+    cover, shown = np.zeros((2, len(names), masks.concepts), dtype=np.int64)
     np.add.at(cover, group, covered)
     np.add.at(shown, group, covered > 0)
     films = np.bincount(group, minlength=len(names))
-    return Tally(names, inter, by_key(regions.words), cover, shown, films, 64 * regions.grid[0] * regions.grid[1])
+    return Tally(names, inter, by_key(slice(None), regions.words), cover, shown, films, 64 * math.prod(regions.grid))
 
 
 def merge(a: Tally, b: Tally) -> Tally:

@@ -1,0 +1,315 @@
+"""One shard's films: read once, their strongest cells and their masks kept on disk, then counted as often as asked."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..concepts.probes import mask_grid
+from ..models.chest_model import Layer
+from .cells import FACTOR, Cells, Words, cells_above, inside, mask_words
+from .masks import Masks
+from .plan import ConceptSet, Numbers, Plan
+from .thresholds import TAIL, Definition, Listed, Source, Stream
+
+PILOT = 48
+"""Films from which a shard guesses below which level no threshold will lie."""
+KEPT = 2 * TAIL
+"""Share of the pilot's pixels above that level; a threshold that lies lower after all costs a second forward."""
+
+Floats = npt.NDArray[np.float64]
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Again:
+    """A later reading of a layer, keeping all above `floor` (units,)."""
+
+    layer: str
+    generation: int
+    floor: Floats
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Films `numbers` of a plan and what is kept of them."""
+
+    plan: Plan
+    number: int
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """Numbers of the films in the plan."""
+        return self.plan.of(self.number)
+
+    @property
+    def folder(self) -> Path:
+        """Where the shard's files lie."""
+        return self.plan.place(self.number)
+
+    def read(self, tick: Tick, again: Again | None = None) -> None:
+        """Run the model over the films and keep what thresholds, counts and chance are made of; not twice.
+
+        Args:
+            again: a second reading of one layer; None reads all, and the masks.
+        """
+        done = self._note(again.layer if again else "", again.generation if again else 0)
+        if done.is_file():
+            tick(len(self.numbers))
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        chosen = [(name, layer) for name, layer in self.plan.layers if again is None or name == again.layer]
+        keepers = [
+            _Keeper(self, name, layer, again.generation if again else 0, again.floor if again else None)
+            for name, layer in chosen
+        ]
+        films = [self.plan.films[i] for i in self.numbers]
+        masks: list[tuple[list[int], dict[str, Words]]] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="xrayinterp-cells") as pool:
+            last: Future[None] | None = None
+            for part, maps, words in self.plan.reader.batches(
+                films, [layer for _, layer in chosen], _no_masks if again else self._mask_words
+            ):
+                arrays = [read.contiguous().cpu().numpy() for read in maps]
+                if last is not None:
+                    last.result()
+                last = pool.submit(_keep, keepers, part, arrays)
+                masks.append((part, words))
+                tick(len(part))
+            if last is not None:
+                last.result()
+        told: dict[str, Any] = {}
+        for keeper in keepers:
+            told |= keeper.close()
+        if again is None:
+            told |= self._mask_tables(masks)
+        save_arrays(done, told)
+
+    def about(self, layer: str, generation: int) -> tuple[Floats, Floats]:
+        """The level above which cells are kept and the largest value, (units,) each."""
+        kept = load_arrays(self._note(layer, generation)) if generation else self._first
+        return kept[f"{layer}/floor"], kept[f"{layer}/top"]
+
+    def _note(self, layer: str, generation: int) -> Path:
+        """The file that a reading ends with: all layers' first, or one layer's later one."""
+        return self.folder / (f"{layer}.{generation}.npz" if generation else "read.npz")
+
+    @cached_property
+    def _first(self) -> dict[str, npt.NDArray[Any]]:
+        return load_arrays(self._note("", 0))
+
+    def pooled(self, layer: str) -> Floats:
+        """Means over positions of every film's maps, (films, units)."""
+        return self._first[f"{layer}/pooled"]
+
+    def members(self, which: ConceptSet) -> tuple[Numbers, Numbers]:
+        """The shard's films that belong to a concept set: their places in the shard, and in the set."""
+        order = np.argsort(which.members)
+        at = np.searchsorted(which.members, self.numbers, sorter=order)
+        place = order[np.minimum(at, len(order) - 1)]
+        own = np.flatnonzero(which.members[place] == self.numbers)
+        return own, place[own]
+
+    def masks(self, which: ConceptSet, grid: int) -> Masks:
+        """Masks of the shard's films of a concept set on the grid of a layer."""
+        key = f"{which.name}/{grid}"
+        own, _ = self.members(which)
+        return Masks.listed(self._first[f"{key}/place"], self._first[f"{key}/words"], len(own), (grid + 1) ** 2)
+
+    def cells(self, which: ConceptSet, layer: str, generation: int) -> Iterable[Cells]:
+        """The kept cells of a layer on the shard's films of a concept set, those films numbered from 0."""
+        return _Stored(self.folder / f"{layer}.{generation}.cells", self._renumbered(which))
+
+    def source(self, which: ConceptSet, layer: str, generation: int) -> Source:
+        """The pixels, or the native values, that a threshold is a quantile of."""
+        grid = dict(self.plan.layers)[layer].grid
+        if self.plan.definition is Definition.BAU2017:
+            return Listed(_StoredValues(self.folder / f"{layer}.{generation}.values", self._renumbered(which)))
+        return Stream(self.cells(which, layer, generation), inside(grid, grid))
+
+    def _renumbered(self, which: ConceptSet) -> npt.NDArray[np.int32]:
+        own, _ = self.members(which)
+        out = np.full(len(self.numbers), -1, dtype=np.int32)
+        out[own] = np.arange(len(own))
+        return out
+
+    def _mask_words(self, part: list[int]) -> dict[str, Words]:
+        """Words (films, concepts, cells) of the masks of some of the shard's films, by set and grid."""
+        out = {}
+        for which in self.plan.sets:
+            own = self._renumbered(which)
+            films = [self.plan.films[self.numbers[i]] for i in part if own[i] >= 0]
+            for grid in {layer.grid for _, layer in self.plan.layers}:
+                fit, size = self.plan.reader.fit, FACTOR * grid
+                words = [mask_words(mask_grid(film, which.concepts, fit, size)) for film in films]
+                out[f"{which.name}/{grid}"] = (
+                    np.stack(words) if words else np.empty((0, len(which.concepts), (grid + 1) ** 2), dtype=np.uint64)
+                )
+        return out
+
+    def _mask_tables(self, masks: list[tuple[list[int], dict[str, Words]]]) -> dict[str, npt.NDArray[Any]]:
+        """Where each set's concepts are on its films of the shard."""
+        out: dict[str, npt.NDArray[Any]] = {}
+        for which in self.plan.sets:
+            own = self._renumbered(which)
+            for key in [key for key in masks[0][1] if key.rpartition("/")[0] == which.name]:
+                places, words = [], []
+                for part, read in masks:
+                    films = own[[i for i in part if own[i] >= 0]].astype(np.int64)
+                    table = read[key].swapaxes(1, 2)
+                    film, cell = np.nonzero(table.any(2))
+                    places.append(films[film] * table.shape[1] + cell)
+                    words.append(table[film, cell])
+                out[f"{key}/place"], out[f"{key}/words"] = np.concatenate(places), np.concatenate(words)
+        return out
+
+
+@dataclass
+class _Keeper:
+    """Writes a layer's cells above a floor to disk, film by film; the floor is guessed from the first films."""
+
+    shard: Shard
+    name: str
+    layer: Layer
+    generation: int
+    floor: Floats | None
+    _waiting: list[tuple[list[int], npt.NDArray[np.float32]]] = field(default_factory=list)
+    _files: dict[str, IO[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        films, units = len(self.shard.numbers), self.layer.units
+        self._pooled = np.empty((films, units))
+        self._top = np.full(units, -np.inf)
+
+    def add(self, part: list[int], maps: npt.NDArray[np.float32]) -> None:
+        """Keep the maps (n, units, h, w) of the shard's films `part`."""
+        self._pooled[part] = maps.mean((2, 3), dtype=np.float64)
+        self._top = np.maximum(self._top, maps.max((0, 2, 3)))
+        self._waiting.append((part, maps))
+        if self.floor is None and sum(len(p) for p, _ in self._waiting) >= PILOT:
+            self.floor = _floor([m for _, m in self._waiting], KEPT)
+        if self.floor is not None:
+            self._write(self.floor)
+
+    def close(self) -> dict[str, npt.NDArray[Any]]:
+        """What is told of the layer beside its cells."""
+        if self.floor is None:
+            self.floor = _floor([m for _, m in self._waiting], KEPT)
+        self._write(self.floor)
+        for file in self._files.values():
+            file.close()
+        told = {"floor": self.floor, "top": self._top, "pooled": self._pooled}
+        return {f"{self.name}/{key}": value for key, value in told.items()}
+
+    def _write(self, floor: Floats) -> None:
+        for part, maps in self._waiting:
+            cells = cells_above(maps, floor, np.array(part, dtype=np.int32))
+            small = cells.unit.astype(np.uint16), cells.film, cells.cell.astype(np.uint16)
+            _append(self._file("cells"), *small, cells.corners)
+            if self.shard.plan.definition is Definition.BAU2017:
+                film, unit, *at = np.nonzero(maps > floor[:, None, None])
+                values = maps[(film, unit, *at)]
+                _append(self._file("values"), unit.astype(np.uint16), np.array(part, dtype=np.int32)[film], values)
+        self._waiting.clear()
+
+    def _file(self, kind: str) -> IO[bytes]:
+        if kind not in self._files:
+            path = self.shard.folder / f"{self.name}.{self.generation}.{kind}"
+            self._files[kind] = path.open("wb")
+        return self._files[kind]
+
+
+def _no_masks(part: list[int]) -> dict[str, Words]:
+    return {}
+
+
+def _keep(keepers: list[_Keeper], part: list[int], maps: list[npt.NDArray[np.float32]]) -> None:
+    for keeper, read in zip(keepers, maps, strict=True):
+        keeper.add(part, read)
+
+
+def _floor(maps: list[npt.NDArray[np.float32]], tail: Fraction) -> Floats:
+    """The level that a share `tail` of each unit's upsampled pixels exceeds, (units,), guessed from one pixel a cell.
+
+    0 where it is the unit's lowest value, since maps are rectified.
+    """
+    sampled, lowest = [], []
+    for number, part in enumerate(maps):
+        padded = np.pad(part, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+        y, x = (3 / 16, 13 / 16)[number % 2], (3 / 16, 13 / 16)[number // 2 % 2]
+        rows = (1 - y) * padded[:, :, :-1] + y * padded[:, :, 1:]
+        pixels = (1 - x) * rows[..., :-1] + x * rows[..., 1:]
+        sampled.append(pixels.reshape(*pixels.shape[:2], -1).swapaxes(0, 1).reshape(pixels.shape[1], -1))
+        lowest.append(part.min((0, 2, 3)))
+    flat = np.concatenate(sampled, axis=1)
+    rank = math.ceil(tail * flat.shape[1])
+    level = np.partition(flat, flat.shape[1] - rank, axis=1)[:, flat.shape[1] - rank].astype(np.float64)
+    return np.where(level <= np.min(lowest, 0), 0.0, level)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Cells in a file, read from start to end each time, of the films that `number` (films,) does not call -1."""
+
+    path: Path
+    number: npt.NDArray[np.int32]
+
+    def __iter__(self) -> Iterator[Cells]:
+        for unit, film, cell, corners in _records(self.path, 4):
+            own = self.number[film]
+            cells = Cells(unit.astype(np.int32), own, cell.astype(np.int32), corners)
+            yield cells if (own >= 0).all() else cells[own >= 0]
+
+
+@dataclass(frozen=True)
+class _StoredValues:
+    """Native values in a file with their units, of the films that `number` does not call -1."""
+
+    path: Path
+    number: npt.NDArray[np.int32]
+
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
+        for unit, film, values in _records(self.path, 3):
+            own = self.number[film] >= 0
+            yield unit[own].astype(np.int32), values[own]
+
+
+def _append(file: IO[bytes], *columns: npt.NDArray[Any]) -> None:
+    for column in columns:
+        np.save(file, column, allow_pickle=False)
+
+
+def _records(path: Path, columns: int) -> Iterator[list[npt.NDArray[Any]]]:
+    size = path.stat().st_size if path.is_file() else 0
+    if size == 0:
+        return
+    with path.open("rb") as file:
+        while file.tell() < size:
+            yield [np.load(file, allow_pickle=False) for _ in range(columns)]
+
+
+def save_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """Write named arrays in one step: the file is whole or not there."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Named arrays of a file of `save_arrays`."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
