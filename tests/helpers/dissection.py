@@ -96,6 +96,8 @@ class BlobNet(nn.Module):
         self.place.data[0, 4:] = torch.rand(4, size // 8, size // 8, generator=generator)
         self.relu = nn.ReLU()
         self.classifier = nn.Linear(8, 2)
+        self.classifier.weight.data = torch.rand(2, 8, generator=generator) - 0.5
+        self.classifier.bias.data[:] = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps: torch.Tensor = self.relu(self.conv(x) + self.place)

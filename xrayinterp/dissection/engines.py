@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -213,7 +214,11 @@ def _begin(ray: Any, engine: Ray) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves this machine unasked
     try:
         if engine.address is None:
-            ray.init(num_cpus=engine.workers, include_dashboard=False, log_to_driver=False, configure_logging=False)
+            seen = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}  # what this process can import
+            ray.init(
+                num_cpus=engine.workers, runtime_env=seen, include_dashboard=False, log_to_driver=False,
+                configure_logging=False,
+            )  # fmt: skip
         else:
             ray.init(address=engine.address, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -24,7 +24,7 @@ from .thresholds import TAIL, Definition, Listed, Source, Stream
 
 PILOT = 48
 """Films from which a shard guesses below which level no threshold will lie."""
-KEPT = 2 * TAIL
+KEPT = 3 * TAIL
 """Share of the pilot's pixels above that level; a threshold that lies lower after all costs a second forward."""
 
 Floats = npt.NDArray[np.float64]
