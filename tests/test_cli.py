@@ -346,6 +346,8 @@ def test_dissect_wrong_use(cli: Callable[..., Done], tmp_path: Path) -> None:
     done = cli("dissect", "--probes", "phantom", "--splits", "test", "--out", tmp_path / "a.parquet")
     assert done.status == 2
     assert done.err.endswith("has no film in split test. It has: generated.\n")
+    done = cli("dissect", "--probes", "phantom,shortcuts", "--out", tmp_path / "a.parquet")
+    assert done.status == 2 and "2 probe sets give as many atlases" in done.err
 
 
 def test_dissect_writes_one_row_a_unit_and_concept(cli: Callable[..., Done], tmp_path: Path) -> None:
@@ -377,6 +379,18 @@ def test_dissect_writes_one_row_a_unit_and_concept(cli: Callable[..., Done], tmp
     film = film_png(tmp_path / "film.png")
     assert cli("explain", film, "--out", tmp_path / "out", "--view", "PA").status == 0
     assert json.loads((tmp_path / "out" / "film.json").read_text())["semantic"]["probes"] == ["phantom"]
+
+
+def test_dissect_over_two_sets_reads_once_and_goes_on_in_its_folder(cli: Callable[..., Done], tmp_path: Path) -> None:
+    words = ("dissect", "--probes", "phantom,shortcuts", "--limit", "4", "--permutations", "19", "--out", tmp_path)
+    first = cli(*words, "--work", tmp_path / "work", "--shards", "2")
+    assert first.status == 0 and "8 films read once" in first.err and "kept on disk" in first.err
+    made = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
+    assert set(made) == {"compact.phantom.parquet", "compact.shortcuts.parquet"}
+    assert cli(*words, "--work", tmp_path / "work", "--shards", "2").status == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")} == made
+    other = cli(*words, "--work", tmp_path / "work", "--shards", "3")
+    assert other.status == 2 and "another dissection" in other.err
 
 
 def test_app_starts_streamlit_on_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ from .manifests import ProbeManifest, load_probe_manifest, probe_names
 from .pasted import pasted_films
 from .phantoms import PhantomFilm, phantom_films
 
-__all__ = ["ConceptCount", "ProbeFilm", "ProbeSet", "load_probe_set", "mask_grid", "normal_films", "probe_names"]
+__all__ = [
+    "ConceptCount",
+    "ProbeFilm",
+    "ProbeSet",
+    "load_probe_set",
+    "mask_grid",
+    "mask_grids",
+    "normal_films",
+    "probe_names",
+]
 
 Seen = Literal["yes", "no", "unknown"]
 Box = tuple[int, int, int, int]
@@ -255,7 +264,12 @@ def normal_films(
 
 
 def mask_grid(film: ProbeFilm, concepts: Sequence[str], fit: Fit, size: int) -> BoolMask:
-    """Masks on a grid over the model's square: bool (C, size, size).
+    """Masks on a grid over the model's square: bool (C, size, size); see `mask_grids`."""
+    return mask_grids(film, concepts, fit, (size,))[0]
+
+
+def mask_grids(film: ProbeFilm, concepts: Sequence[str], fit: Fit, sizes: Sequence[int]) -> list[BoolMask]:
+    """Masks on several grids over the model's square, read once: bool (C, size, size) each.
 
     The square is that of `imaging.geometry.frame`; each cell takes the mask's pixel under its centre (nearest
     neighbour, half-pixel centres). Outside the film, which `pad` shows as black, no concept is present.
@@ -263,5 +277,6 @@ def mask_grid(film: ProbeFilm, concepts: Sequence[str], fit: Fit, size: int) -> 
     masks = film.masks(concepts)
     height, width = masks.shape[1:]
     square = frame(height, width, fit)
-    at = ((2 * np.arange(size) + 1) * square.side) // (2 * size)
-    return np.stack([cut(mask, square)[np.ix_(at, at)] for mask in masks]).astype(bool)
+    whole = np.stack([cut(mask, square) for mask in masks])
+    places = [((2 * np.arange(size) + 1) * square.side) // (2 * size) for size in sizes]
+    return [whole[:, at[:, None], at].astype(bool) for at in places]

@@ -9,7 +9,7 @@ float64 evaluates pixels exactly unless corners differ by 2**20 and more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +51,12 @@ class Cells:
     @property
     def highest(self) -> npt.NDArray[np.float32]:
         """The largest corner of each cell, (K,)."""
-        return np.asarray(self.corners.max(0))
+        return _highest(self.corners)
 
     @property
     def lowest(self) -> npt.NDArray[np.float32]:
         """The smallest corner of each cell, (K,)."""
-        return np.asarray(self.corners.min(0))
+        return _lowest(self.corners)
 
 
 def cells_above(maps: npt.NDArray[np.float32], levels: Float, films: Int) -> Cells:
@@ -78,20 +78,20 @@ def cells_above(maps: npt.NDArray[np.float32], levels: Float, films: Int) -> Cel
     return Cells(unit.astype(np.int32), films[film].astype(np.int32), cell.astype(np.int32), corners)
 
 
-def pixels(corners: Float) -> npt.NDArray[np.float64]:
-    """Pixels of K cells from their corners (4, K): (K, 64) float64, rows first.
+def pixels(corners: npt.NDArray[np.float32], at: Sequence[int] | slice = slice(None)) -> npt.NDArray[np.float64]:
+    """Pixels of K cells from their corners (4, K): (K, 64) float64, rows first, or only some `at` of the 64.
 
     Sums of four exact products are exact in any order, so a matrix product gives them; where corners are so far apart
     that a sum may be rounded, they are added in one fixed order.
     """
     values = np.ascontiguousarray(corners.T, dtype=np.float64)
-    out: npt.NDArray[np.float64] = values @ _WEIGHTS
+    out: npt.NDArray[np.float64] = values @ _WEIGHTS[:, at]
     size = np.abs(corners)
-    least = np.where(size > 0, size, np.inf).min(0)
-    for k in np.flatnonzero(size.max(0) > _FAR * least):
+    least = _lowest(np.where(size > 0, size, np.float32(np.inf)))
+    for k in np.flatnonzero(_highest(size) > _FAR * least):
         tl, tr, bl, br = values[k]
         left, right = (1 - _NEAR) * tl + _NEAR * bl, (1 - _NEAR) * tr + _NEAR * br
-        out[k] = ((1 - _NEAR) * left[:, None] + _NEAR * right[:, None]).ravel()
+        out[k] = ((1 - _NEAR) * left[:, None] + _NEAR * right[:, None]).ravel()[at]
     return out
 
 
@@ -99,6 +99,16 @@ def in_parts(cells: Cells, size: int = EVALUATED) -> Iterator[Cells]:
     """The same cells, so many at a time."""
     for start in range(0, len(cells), size):
         yield cells[start : start + size]
+
+
+def _highest(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    out: npt.NDArray[np.float32] = np.maximum(np.maximum(corners[0], corners[1]), np.maximum(corners[2], corners[3]))
+    return out
+
+
+def _lowest(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    out: npt.NDArray[np.float32] = np.minimum(np.minimum(corners[0], corners[1]), np.minimum(corners[2], corners[3]))
+    return out
 
 
 def to_cells(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

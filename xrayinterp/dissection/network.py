@@ -7,7 +7,7 @@ concept is taken over all pixels of all probe films together. Everything is exac
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from .labels import MAX_P, MIN_IOU
 from .layer import LayerResult, Settings, layer_result
 from .maps import ModelFor, Reader
 from .null import reassignments, reassignments_among_positives
-from .passes import Bars, Passes
+from .passes import Bars, Effort, Passes
 from .plan import ConceptSet, Plan, films_once, on
 from .thresholds import TAIL, Definition
 
@@ -92,6 +92,7 @@ def dissect_sets(
     engine: Engine | None = None,
     shards: int | None = None,
     work: Path | None = None,
+    told: Callable[[Effort], None] | None = None,
 ) -> list[Atlas]:
     """Atlases of a model's units over several probe sets, each film and all layers in one forward.
 
@@ -112,6 +113,7 @@ def dissect_sets(
         engine: where to run; None runs here.
         shards: how many parts the films are dealt out to; None takes one a worker.
         work: folder that keeps what is read and counted, so that a broken run goes on; None takes a temporary one.
+        told: is given what it took, at the end.
 
     Raises:
         XrayInterpError: as `dissect`; `bad-option` where `work` holds another dissection.
@@ -143,7 +145,7 @@ def dissect_sets(
                 seen = probe_seen or probes.seen_by(model.name, kept)
                 described = f"{len(plan.normal)} films without findings"
                 rows = [r for name, one in results.items() for r in one.rows(name, probes, probes.films, seen)]
-                told = {name: one.summary(probes.concepts) for name, one in results.items()}
+                summaries = {name: one.summary(probes.concepts) for name, one in results.items()}
                 out.append(
                     Atlas(
                         model=model.name,
@@ -153,9 +155,11 @@ def dissect_sets(
                         rows=tuple(rows),
                         references={n: Reference(m, len(plan.normal), described) for n, m in means.items()},
                         provenance=_provenance(settings, probes, probes.films, kept, model_for is not None)
-                        | {"layers": told},
+                        | {"layers": summaries},
                     )
                 )
+            if told is not None:
+                told(counted.effort)
     return out
 
 

@@ -27,6 +27,15 @@ CHUNK = 64
 """Normal films a job, whatever the number of shards: their sums are added in one order."""
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What a dissection took: films read, bytes kept on disk, layers `again` read in a second forward of all films."""
+
+    films: int
+    bytes: int
+    again: tuple[str, ...]
+
+
 @dataclass
 class Passes:
     """A plan being carried out by a running engine; every method asks all shards and adds their answers up."""
@@ -34,10 +43,7 @@ class Passes:
     plan: Plan
     running: Running
     bars: Bars
-    spilled: int = 0
-    """Bytes kept on disk for the maps."""
-    reread: list[str] = field(default_factory=list)
-    """Layers that needed a second forward, since a threshold lay below what was kept."""
+    effort: Effort = field(default_factory=lambda: Effort(0, 0, ()))
     _generation: dict[str, int] = field(default_factory=dict)
 
     def read(self) -> None:
@@ -45,7 +51,8 @@ class Passes:
         plan = self.plan
         plan.claim()
         jobs = [Read(shard) for shard in plan.filled]
-        self.spilled = sum(self._ask("reading films", jobs))
+        kept = sum(self._ask("reading films", jobs))
+        self.effort = Effort(len(plan.films), kept, ())
         for number, which in enumerate(plan.sets):
             for grid in {layer.grid for _, layer in plan.layers}:
                 shards = [Shard(plan, shard) for shard in plan.filled]
@@ -134,11 +141,11 @@ class Passes:
 
     def _reread(self, layer: str, floors: Floats) -> None:
         """A second forward for one layer, keeping all above `floors`."""
-        self.reread.append(layer)
         self._generation[layer] = self._generation.get(layer, 0) + 1
         again = Again(layer, self._generation[layer], floors)
         jobs = [Read(shard, again) for shard in self.plan.filled]
-        self.spilled = sum(self._ask(f"{layer}: reading films again", jobs))
+        kept = sum(self._ask(f"{layer}: reading films again", jobs))
+        self.effort = Effort(self.effort.films, kept, (*self.effort.again, layer))
 
     def _ask(self, what: str, jobs: Sequence[Job]) -> list[Any]:
         tick = self.bars.add(what, sum(job.films(self.plan) for job in jobs))

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..concepts.probes import mask_grid
+from ..concepts.probes import mask_grids
 from ..models.chest_model import Layer
 from .cells import FACTOR, Cells, Words, cells_above, inside, mask_words
 from .masks import Masks
@@ -146,12 +146,14 @@ class Shard:
     def _mask_words(self, part: list[int]) -> dict[str, Words]:
         """Words (films, concepts, cells) of the masks of some of the shard's films, by set and grid."""
         out = {}
+        grids = sorted({layer.grid for _, layer in self.plan.layers})
         for which in self.plan.sets:
             own = self._renumbered(which)
             films = [self.plan.films[self.numbers[i]] for i in part if own[i] >= 0]
-            for grid in {layer.grid for _, layer in self.plan.layers}:
-                fit, size = self.plan.reader.fit, FACTOR * grid
-                words = [mask_words(mask_grid(film, which.concepts, fit, size)) for film in films]
+            sizes = [FACTOR * grid for grid in grids]
+            read = [mask_grids(film, which.concepts, self.plan.reader.fit, sizes) for film in films]
+            for k, grid in enumerate(grids):
+                words = [mask_words(masks[k]) for masks in read]
                 out[f"{which.name}/{grid}"] = (
                     np.stack(words) if words else np.empty((0, len(which.concepts), (grid + 1) ** 2), dtype=np.uint64)
                 )

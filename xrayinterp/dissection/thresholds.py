@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .cells import PIXELS, Bool, Cells, Float, in_parts, pixels
+from .cells import PIXELS, Bool, Cells, Float, in_parts, pack, pixels
 
 TAIL = Fraction(1, 100)
 BINS = 1024
@@ -104,7 +104,7 @@ class Stream:
         """See `Source.census`."""
         units, width = len(window.low), window.bins + 1
         out = np.zeros((units, width), dtype=np.int64)
-        at = list(SAMPLE) if sampled else list(range(PIXELS))
+        at = list(SAMPLE) if sampled else slice(None)
         counted = self.picture[:, at]
         share = counted.sum(1)
         for part in self.parts:
@@ -112,9 +112,9 @@ class Stream:
             out[:, -1] += _by_unit(part.unit[full], share[part.cell[full]], units)
             keys = []
             for some in in_parts(_reaching(part[~full], window)):
-                values, on = pixels(some.corners)[:, at], counted[some.cell]
+                values, on = pixels(some.corners, at), counted[some.cell]
                 above = (values > window.high[some.unit, None]) & on
-                out[:, -1] += _by_unit(some.unit, above.sum(1), units)
+                out[:, -1] += _by_unit(some.unit, _set(above), units)
                 unit, kept = _within(some, values, on & ~above, window)
                 keys.append(unit * width + window.bin(kept, unit))
             if keys:
@@ -141,8 +141,13 @@ def _reaching(part: Cells, window: Window) -> Cells:
 def _within(some: Cells, values: Doubles, on: Bool, window: Window) -> tuple[Ints, Doubles]:
     """Those pixels (K, P) of cells that lie in the window, and their units."""
     inside = (values >= window.low[some.unit, None]) & (values <= window.high[some.unit, None]) & on
-    cell, pixel = np.nonzero(inside)
-    return some.unit[cell].astype(np.int64), values[cell, pixel]
+    at = np.flatnonzero(inside)
+    return some.unit[at // inside.shape[1]].astype(np.int64), values.ravel()[at]
+
+
+def _set(bits: Bool) -> npt.NDArray[np.integer]:
+    """How many of each row's bits are set."""
+    return np.bitwise_count(pack(bits)) if bits.shape[1] == PIXELS else bits.sum(1)
 
 
 def _by_unit(unit: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], units: int) -> Counts:
@@ -233,7 +238,7 @@ def _guess(counts: Counts, floor: Doubles, top: Doubles, rank: float) -> Window:
     """The stretch where a sample puts the threshold, wide enough that it is seldom elsewhere."""
     edges = floor[:, None] + (top - floor)[:, None] * np.arange(SAMPLED_BINS + 1) / SAMPLED_BINS
     cumulative = counts[:, -2::-1].cumsum(1)
-    margin = 0.02 * rank + 4 * math.sqrt(rank)
+    margin = 0.05 * rank + 4 * math.sqrt(rank)
     units = np.arange(len(floor))
     above = (cumulative >= max(rank - margin, 1)).argmax(1)
     below = np.where(cumulative[:, -1] >= rank + margin, (cumulative >= rank + margin).argmax(1), SAMPLED_BINS - 1)
