@@ -16,6 +16,9 @@ from .regions import BoolMask, Box, Grid, Region, union
 
 FloatImage = npt.NDArray[np.float32]
 
+_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises on pictures that are damaged or claim to be too large."""
+
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic"})
 
 
@@ -72,7 +75,7 @@ class Film:
                 return np.asarray(image.convert("L"), dtype=np.float32) / 255.0
         except FileNotFoundError:
             raise self._lost() from None
-        except (OSError, SyntaxError) as error:
+        except _BROKEN as error:
             raise XrayInterpError(Code.CORRUPT_PIXELS, f"{self.path} cannot be read: {error}.") from error
 
     @property
@@ -123,7 +126,7 @@ class Film:
         try:
             with Image.open(self.mask_path) as image:
                 bits = np.asarray(image).astype(np.uint16)
-        except (OSError, SyntaxError) as error:
+        except _BROKEN as error:
             raise XrayInterpError(Code.CORRUPT_PIXELS, f"{self.mask_path} cannot be read: {error}.") from error
         wanted = np.array([1 << self.mask_bits[name] for name in names], dtype=np.uint16)
         return np.asarray(bits & wanted[:, None, None], dtype=bool)
@@ -157,5 +160,5 @@ def _grids(path: Path, mtime: int, size: int) -> tuple[Grid, Grid]:
     try:
         with Image.open(path) as image:
             return (image.height, image.width), (image.height, image.width)
-    except (OSError, SyntaxError) as error:
+    except _BROKEN as error:
         raise XrayInterpError(Code.CORRUPT_PIXELS, f"{path} cannot be read: {error}.") from error

@@ -192,7 +192,7 @@ def _not_black(path: Path) -> BoolMask:
             return np.asarray(pixels.max(axis=2) > 0 if pixels.ndim == 3 else pixels > 0)
     except FileNotFoundError:
         raise XrayInterpError(Code.DATA_MISSING, f"The mask file {path} is gone.", "Fetch the masks again.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise XrayInterpError(Code.CORRUPT_PIXELS, f"The mask {path} cannot be read: {error}.") from error
 
 

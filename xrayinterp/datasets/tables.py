@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -103,11 +104,12 @@ def json_file(path: Path) -> Any:
 
 
 def number(text: str) -> float | None:
-    """The number that a cell holds, None where it holds none; "058Y" is DICOM's way to say 58 years."""
+    """The finite number that a cell holds, or None; "058Y" is DICOM's way to say 58 years."""
     try:
-        return float(text[:-1] if text.endswith("Y") else text)
+        value = float(text[:-1] if text.endswith("Y") else text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

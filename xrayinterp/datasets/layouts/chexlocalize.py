@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..manifest import DataSet
 from ..regions import RunLengths
 from ..tables import Uncertain, inside, json_file, outside
 from . import chexpert
-from .common import NO_LABELS, Reading, film, first
+from .common import Reading, film, first
 
 MASKS = {"val": "gt_segmentations_val.json", "test": "gt_segmentations_test.json"}
 _TABLES = {"val": ("val_labels.csv", "valid.csv"), "test": ("test_labels.csv", "test.csv")}
@@ -65,16 +66,9 @@ def _film(id: str, by_class: Any, known: Film | None, films: Path, split: str, m
             regions[name] = (RunLengths(height, width, counts if isinstance(counts, str) else tuple(counts)),)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return Fault(Kind.BAD_ROW, where, f"its masks are no run lengths ({type(error).__name__}: {error})")
-    said = {"labels": NO_LABELS} if known is None else {}
-    kept = {} if known is None else {
-        key: getattr(known, key) for key in ("labels", "uncertain", "unmentioned", "normal", "view", "sex", "age")
-    }  # fmt: skip
     view = "lateral" if "lateral" in id else ""
-    return film(
-        manifest, id, path, **said,
-        **({"patient": id.split("_")[0], "split": split, "view": view, "regions": regions} | kept),
-        annotated=frozenset({official.annotator}),
-    )  # fmt: skip
+    plain = known or film(manifest, id, path, patient=id.split("_")[0], view=view)
+    return replace(plain, path=path, split=split, regions=regions, annotated=frozenset({official.annotator}))
 
 
 def _masks_at(folder: Path, name: str) -> Path | None:
