@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from helpers.dx_factory import Encoding, dx, to_bytes
 from PIL import Image
 
-from helpers.dx_factory import Encoding, dx, to_bytes
 from xrayinterp.datasets.regions import encode_runs, pack_runs
 
 Grey = np.ndarray

@@ -272,7 +272,7 @@ def _totals(tally: _Tally, expected: Expected) -> tuple[Total, ...]:
     groups = (
         ("split", tally.splits, expected.splits),
         ("label", tally.labels, expected.labels),
-        ("outlines", tally.masks, expected.masks),
+        ("marks of", tally.masks, expected.masks),
         ("score", tally.scores, expected.scores),
     )
     many = [

@@ -67,11 +67,11 @@ def where(manifest: DataSet, root: Path, folders: Iterable[Path] | None = None) 
         yield Found(manifest, "table", root)
     if manifest.official is not None:
         layout = LAYOUTS[manifest.official.layout]
-        yield from (
-            Found(manifest, manifest.official.layout, folder)
-            for folder in (folders_below(root) if folders is None else folders)
-            if layout.present(folder, manifest)
-        )
+        seen: list[Path] = []
+        for folder in folders_below(root) if folders is None else folders:
+            if not any(folder.is_relative_to(outer) for outer in seen) and layout.present(folder, manifest):
+                seen.append(folder)  # what lies in a copy belongs to it
+                yield Found(manifest, manifest.official.layout, folder)
 
 
 def folders_below(root: Path) -> Iterator[Path]:
