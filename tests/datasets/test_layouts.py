@@ -11,6 +11,7 @@ from helpers import replicas
 from helpers.replicas import REPLICAS, drawn, grey
 from PIL import Image
 
+from xrayinterp.concepts.probes import load_probe_set, mask_grid
 from xrayinterp.datasets.films import Film, iter_films, load_films, load_manifest
 from xrayinterp.datasets.manifest import manifest_names, own_table
 from xrayinterp.datasets.regions import Polygon, union
@@ -44,7 +45,7 @@ def test_every_manifest_says_what_a_stranger_needs() -> None:
         assert all((manifest.title, manifest.source, manifest.licence, manifest.citation))
         if name == "hannover":
             continue
-        official = manifest.reads
+        official = manifest.published
         assert official.layout == name
         assert official.files
         assert "https://" in official.get
@@ -55,17 +56,17 @@ def test_every_manifest_says_what_a_stranger_needs() -> None:
 
 
 def test_published_totals_add_up() -> None:
-    nih = load_manifest("nih").reads.expected
+    nih = load_manifest("nih").published.expected
     assert sum(nih.splits.values()) == nih.films == 112120
     assert sum(nih.masks.values()) == nih.boxes == 984
-    brixia = load_manifest("brixia").reads.expected
+    brixia = load_manifest("brixia").published.expected
     assert sum(brixia.scores.values()) == brixia.films == 4695
     mean = sum(int(score) * films for score, films in brixia.scores.items()) / 4695
     assert mean == pytest.approx(8.3012, abs=5e-5)
-    chexpert = load_manifest("chexpert").reads.expected
+    chexpert = load_manifest("chexpert").published.expected
     assert sum(chexpert.splits.values()) == chexpert.films == 224316 - 668
-    assert sum(load_manifest("covid-segmentation").reads.expected.masks.values()) == 588
-    det = load_manifest("chestx-det").reads.expected
+    assert sum(load_manifest("covid-segmentation").published.expected.masks.values()) == 588
+    det = load_manifest("chestx-det").published.expected
     assert sum(det.splits.values()) == det.films == 3578
 
 
@@ -358,3 +359,20 @@ def test_prepared_boxes_lie_on_their_films(data_root: Path) -> None:
     for film in films:
         stored, _ = film.grids()
         assert all(box.inside(stored) for boxes in film.boxes.values() for box in boxes)
+
+
+@pytest.mark.parametrize(
+    ("probes", "name", "films"),
+    [
+        ("chestx-det-official", "chestx-det", 3), ("covid-segmentation-official", "covid-segmentation", 2),
+        ("chexlocalize", "chexlocalize", 1), ("rsna", "rsna", 3),
+    ],
+)  # fmt: skip
+def test_official_layouts_serve_as_probe_sets(made: Made, probes: str, name: str, films: int) -> None:
+    found = load_probe_set(probes, root=made(name))
+    assert len(found.films) == films
+    assert found.seen_by("compact") == "unknown"
+    shown = {concept for concept, count in found.counts.items() if count.films}
+    drawn_on = {mark for film in load_films(name, root=made(name)) for mark in film.mask_bits if film.mask(mark).any()}
+    assert shown == drawn_on != set()
+    assert mask_grid(found.films[0], found.concepts, "crop", 8).shape == (len(found.concepts), 8, 8)

@@ -90,7 +90,7 @@ class DataSet:
     official: Official | None = None
 
     @property
-    def reads(self) -> Official:
+    def published(self) -> Official:
         """The official layout.
 
         Raises:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from .faults import Fault, Kind
@@ -146,10 +146,10 @@ def labels(cells: Mapping[str, str], policy: Uncertain) -> Labels:
 
 def inside(folder: Path, name: str) -> Path | None:
     """The path of a file that a table names, or None where the name would lead out of the folder."""
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if not name.strip() or parts.is_absolute() or ".." in parts.parts or "\0" in name or parts.parts[0].endswith(":"):
+    parts = name.replace("\\", "/").split("/")
+    if not name.strip() or not parts[0] or parts[0].endswith(":") or ".." in parts or "\0" in name:
         return None
-    return folder.joinpath(*parts.parts)
+    return folder.joinpath(*parts)
 
 
 def outside(row: Row | str, name: str) -> Fault:

@@ -43,7 +43,7 @@ def _film(entry: Any, where: str, split: str, manifest: DataSet, folder: Path, f
     ]
     if lacking:
         return Fault(Kind.WRONG_COLUMNS, where, f"it has no {lacking[0]!r}")
-    id, official = str(entry["file_name"]), manifest.reads
+    id, official = str(entry["file_name"]), manifest.published
     if inside(folder, id) is None:
         return outside(where, id)
     names = [official.concept_map.get(name, name) for name in entry["syms"]]
@@ -55,7 +55,7 @@ def _film(entry: Any, where: str, split: str, manifest: DataSet, folder: Path, f
     except (TypeError, ValueError) as error:
         return Fault(Kind.BAD_ROW, where, f"film {id}: its outlines do not fit its findings ({error})")
     return film(
-        manifest, id, files.get(id, folder / id),
+        manifest, id, files.get(id, folder) / id,
         patient=id.split("_")[0].removesuffix(".png").lstrip("0") or id,
         split=split,
         labels=Labels({name: int(name in names) for name in official.findings}, frozenset(), frozenset()),

@@ -51,7 +51,7 @@ def _split(masks: dict[str, Any], split: str, folder: Path, manifest: DataSet, u
 
 
 def _film(id: str, by_class: Any, known: Film | None, films: Path, split: str, manifest: DataSet) -> Film | Fault:
-    official, where = manifest.reads, f"{MASKS[split]}, {id}"
+    official, where = manifest.published, f"{MASKS[split]}, {id}"
     path = inside(films, "/".join(id.split("_", 2)) + ".jpg")
     if path is None or "/" in id:
         return outside(where, id)

@@ -30,8 +30,8 @@ def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
 
 def table(path: Path, split: str, folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
     """Films of one table; `folder` is the one in which the table's paths begin, less the release's name."""
-    published = {ours: theirs for theirs, ours in manifest.reads.label_map.items()}
-    columns = {name: published.get(name, name) for name in manifest.reads.findings}
+    published = {ours: theirs for theirs, ours in manifest.published.label_map.items()}
+    columns = {name: published.get(name, name) for name in manifest.published.findings}
     for row in rows(path, ["Path", *columns.values()]):
         yield row if isinstance(row, Fault) else _film(row, split, folder, manifest, uncertain, columns)
 

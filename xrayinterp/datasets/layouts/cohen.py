@@ -29,7 +29,7 @@ def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
 
 
 def _film(row: Row, manifest: DataSet, folder: Path) -> Film | Fault:
-    id, official = row.get("filename"), manifest.reads
+    id, official = row.get("filename"), manifest.published
     path = inside(folder, f"{row.get('folder') or 'images'}/{id}") if id else None
     if path is None:
         return outside(row, id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ NO_LABELS = Labels({}, frozenset(), frozenset())
 
 def film(manifest: DataSet, id: str, path: Path, *, labels: Labels = NO_LABELS, **known: Any) -> Film:
     """A film of an official layout; what is not `known` is empty, mask classes and frame are the manifest's."""
-    official = manifest.reads
+    official = manifest.published
     side = official.frame
     fields: dict[str, Any] = {
         "patient": id, "split": "", "view": "", "sex": "", "age": None, "native_width": 0, "normal": None,
@@ -53,10 +54,12 @@ def first(folder: Path, *names: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
-def places(folders: Iterator[Path]) -> dict[str, Path]:
-    """Files in these folders by name; the first one wins."""
+def places(folders: Iterable[Path]) -> dict[str, Path]:
+    """The folder in which a file of each name lies; the first one wins."""
     found: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            found.setdefault(path.name, path)
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    found.setdefault(entry.name, folder)
     return found

@@ -45,17 +45,17 @@ def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
         yield film(
             manifest, id, first(folder, f"images/{id}") or hashed or path,
             regions={name: tuple(crops) for name, crops in found.items()},
-            annotated=frozenset({manifest.reads.annotator}),
+            annotated=frozenset({manifest.published.annotator}),
         )  # fmt: skip
 
 
 def _class_of(row: Row, manifest: DataSet) -> str:
     name = row.get("Template Name")
-    return manifest.reads.concept_map.get(name, name)
+    return manifest.published.concept_map.get(name, name)
 
 
 def _crop(row: Row, folder: Path, manifest: DataSet) -> MaskFile | Fault | None:
-    if _class_of(row, manifest) not in manifest.reads.masks:
+    if _class_of(row, manifest) not in manifest.published.masks:
         return Fault(Kind.OUT_OF_RANGE, row.where, f"{row.get('Template Name')!r} is none of the mask classes")
     name = row.get("Mask")
     if not name:

@@ -42,6 +42,6 @@ def _film(path: Path, split: str, label: int, manifest: DataSet) -> Film:
         patient=f"{numbered}-{child[0] if child else path.stem}",
         split=split,
         view="AP",
-        labels=Labels({manifest.reads.findings[0]: label}, frozenset(), frozenset()),
+        labels=Labels({manifest.published.findings[0]: label}, frozenset(), frozenset()),
         normal=label == 0,
     )  # fmt: skip

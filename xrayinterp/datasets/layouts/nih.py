@@ -25,12 +25,12 @@ def present(folder: Path, manifest: DataSet) -> bool:
 
 def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
     """Films of the table; a film's boxes are its masks."""
-    official = manifest.reads
+    official = manifest.published
     boxes: Boxes = {}
     yield from _boxes(folder, official, boxes)
     splits: dict[str, str] = {}
     yield from _splits(folder, splits)
-    files = places(iter([*sorted(folder.glob("images_*/images")), folder / "images", folder]))
+    files = places([*sorted(folder.glob("images_*/images")), folder / "images", folder])
     table = first(folder, *TABLES) or folder / TABLES[0]
     for row in rows(table, ["Image Index", "Finding Labels", "Patient ID", "View Position"]):
         yield row if isinstance(row, Fault) else _film(row, manifest, folder, files, splits, boxes)
@@ -67,9 +67,8 @@ def _splits(folder: Path, out: dict[str, str]) -> Iterator[Fault]:
 def _film(
     row: Row, manifest: DataSet, folder: Path, files: dict[str, Path], splits: dict[str, str], boxes: Boxes
 ) -> Film | Fault:
-    id, official = row.get("Image Index"), manifest.reads
-    path = inside(folder, id)
-    if path is None:
+    id, official = row.get("Image Index"), manifest.published
+    if id not in files and inside(folder, id) is None:
         return outside(row, id)
     said = {official.label_map.get(label, label) for label in row.get("Finding Labels").split("|")}
     strangers = said - {*official.findings, NORMAL}
@@ -78,7 +77,7 @@ def _film(
         return Fault(Kind.OUT_OF_RANGE, row.where, f"film {id}: {wrong}")
     own = boxes.pop(id, {})
     return film(
-        manifest, id, files.get(id, folder / "images" / id),
+        manifest, id, files.get(id, folder / "images") / id,
         patient=row.get("Patient ID"),
         split=splits.get(id, ""),
         view=row.get("View Position"),

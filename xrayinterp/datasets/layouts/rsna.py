@@ -28,7 +28,7 @@ def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
     yield from _classes(folder, classes)
     boxes: dict[str, list[Box]] = {}
     yield from _boxes(folder, boxes)
-    name = manifest.reads.masks[0]
+    name = manifest.published.masks[0]
     for id, found in boxes.items():
         path = inside(folder, f"stage_2_train_images/{id}.dcm")
         if path is None or not id:
@@ -40,10 +40,10 @@ def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
             continue
         yield film(
             manifest, id, path,
-            labels=Labels({manifest.reads.findings[0]: int(bool(found))}, frozenset(), frozenset()),
+            labels=Labels({manifest.published.findings[0]: int(bool(found))}, frozenset(), frozenset()),
             normal=said == NORMAL if said else None,
             boxes=frozen({name: found} if found else {}),
-            annotated=frozenset({manifest.reads.annotator}),
+            annotated=frozenset({manifest.published.annotator}),
         )  # fmt: skip
     for id in classes:
         yield Fault(Kind.UNKNOWN_FILM, CLASSES, f"it names film {id}, which is not in {TABLE}")
