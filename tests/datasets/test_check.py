@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +21,10 @@ from xrayinterp.datasets import check as checking
 from xrayinterp.datasets.check import Report, check
 from xrayinterp.datasets.faults import REMEDIES, Kind
 from xrayinterp.datasets.film import Film
+from xrayinterp.datasets.films import load_films
 from xrayinterp.datasets.layouts import find
 from xrayinterp.datasets.manifest import load_manifest, own_table
+from xrayinterp.errors import XrayInterpError
 
 Damage = Callable[[Path], object]
 
@@ -196,6 +200,7 @@ DAMAGE: list[tuple[str, Kind, str, Damage]] = [
     ("nih", Kind.BAD_ROW, "not four numbers", editing(BOXES, "128.0", "left")),
     ("nih", Kind.BAD_ROW, "not four numbers", editing(BOXES, "128.0", "nan")),
     ("chestx-det", Kind.BAD_ROW, "do not fit its findings", rewriting(DET, lambda j: j[0]["boxes"].clear())),
+    ("chestx-det", Kind.BAD_ROW, "nowhere near", editing(DET, "[511, 511]", "[1e999, 511]")),
     ("chexlocalize", Kind.BAD_ROW, "no run lengths", rewriting(VAL, lambda j: {k: {"Edema": {}} for k in j})),
     # values
     ("nih", Kind.OUT_OF_RANGE, "'Measles' is none", editing(ENTRIES, "Infiltration", "Measles")),
@@ -213,7 +218,7 @@ DAMAGE: list[tuple[str, Kind, str, Damage]] = [
     ("rsna", Kind.OUT_OF_RANGE, "has two classes", editing(CLASSES, "cccc,", "bbbb,")),
     (COVID, Kind.OUT_OF_RANGE, f"'Spleen' {LOST}", editing("structure.csv", ",Left Lung,", ",Spleen,")),
     # rows against each other
-    ("nih", Kind.DUPLICATE_ROW, f"film 00000001_000.png: it {DOUBLE}", doubling(ENTRIES, 1)),
+    ("nih", Kind.DUPLICATE_ROW, f"film 00000001_000: it {DOUBLE}", doubling(ENTRIES, 1)),
     ("chexpert", Kind.DUPLICATE_ROW, DOUBLE, doubling("train.csv", 1)),
     ("rsna", Kind.DUPLICATE_ROW, "has this box before", doubling(RSNA, 1)),
     ("rsna", Kind.DUPLICATE_ROW, "stands there before", doubling(RSNA, 3)),
@@ -224,6 +229,7 @@ DAMAGE: list[tuple[str, Kind, str, Damage]] = [
     # boxes and masks
     ("nih", Kind.BOX_OUTSIDE, "leaves 1024 x 1024 pixels", editing(BOXES, "512.0,512.0,512.0", "512.0,512.0,600.0")),
     ("chestx-det", Kind.BOX_OUTSIDE, "at 256, 256, 1000 x 256", editing(DET, "256, 512, 512", "256, 1256, 512")),
+    ("chestx-det", Kind.BOX_OUTSIDE, "an outline of Effusion", editing(DET, "[511, 511]", "[1511, 511]")),
     ("rsna", Kind.BOX_OUTSIDE, "leaves 64 x 64 pixels", editing(RSNA, "16.0,8.0,32.0", "16.0,8.0,52.0")),
     (COVID, Kind.MASK_SIZE, "9 x 40 pixels where 20 x 40 belong", showing(LUNG, 40, 9)),
     (COVID, Kind.MASK_SIZE, "a1.png has 20 x 40 pixels", editing("structure.csv", ",5,30,20,40,", ",5,50,20,40,")),
@@ -342,6 +348,61 @@ def test_tables_of_any_content_end_in_a_report(tmp_path: Path, content: str) -> 
     assert not checked(str(tmp_path / "ward.yaml"), tmp_path).well
 
 
+SPLINTERS = (
+    b",",
+    b"\n",
+    b'"',
+    b";",
+    b"../",
+    b"-1",
+    b"9" * 30,
+    b"null",
+    b"{}",
+    b"[]",
+    b"\0",
+    b"1e999",
+    b"NaN",
+    b"\xe9",
+    b"|",
+)
+
+
+def garbled(data: bytes, seed: int) -> bytes:
+    """A file with a few bytes changed, cut out, doubled or put in."""
+    rng, found = random.Random(seed), bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at, how = rng.randrange(len(found) + 1), rng.random()
+        if how < 0.3 and at < len(found):
+            found[at] = rng.randrange(256)
+        elif how < 0.5:
+            del found[at : at + rng.randint(1, 30)]
+        elif how < 0.8:
+            found[at:at] = rng.choice(SPLINTERS)
+        else:
+            start = rng.randrange(len(found) + 1)
+            found[at:at] = found[start : start + rng.randint(1, 60)]
+    return bytes(found)
+
+
+@pytest.mark.parametrize("name", [*REPLICAS, "ward.yaml"])
+def test_garbled_tables_end_in_a_report_and_readers_in_a_typed_error(tmp_path: Path, name: str) -> None:
+    REPLICAS.get(name, replicas.own)(tmp_path)
+    manifest = load_manifest(str(tmp_path / name) if name == "ward.yaml" else name)
+    tables = [path for path in sorted(tmp_path.rglob("*")) if path.suffix in (".csv", ".json", ".txt")]
+    for table in tables:
+        whole = table.read_bytes()
+        for seed in range(6):
+            table.write_bytes(garbled(whole, seed))
+            found = find(manifest, tmp_path)
+            assert found is None or check(found).folder == tmp_path
+            with contextlib.suppress(XrayInterpError):
+                assert all(film.dataset == manifest.name for film in load_films(manifest, root=tmp_path))
+        table.write_bytes(whole)
+    found = find(manifest, tmp_path)
+    assert found is not None
+    assert check(found, subset=True).well
+
+
 # --------------------------------------------------------------------------------------------------- the command line
 
 
@@ -371,6 +432,13 @@ def test_check_names_what_is_wrong_and_exits_with_3(tmp_path: Path, capsys: pyte
     assert REMEDIES[Kind.MISSING_FILM] in said.err
     assert run("check", tmp_path, "-n", tmp_path / "ward.yaml", "--subset") == 0
     assert "not there [missing-film]: 1" in capsys.readouterr().err
+
+
+def test_check_says_where_what_is_lost_is_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replicas.nih(tmp_path)
+    (tmp_path / FIRST).unlink()
+    assert run("check", tmp_path) == 3
+    assert "nih is had from https://nihcc.app.box.com/v/ChestXray-NIHCC" in capsys.readouterr().err
 
 
 def test_check_finds_every_data_set_under_a_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,6 +187,8 @@ def _pairs(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _tell(report: Report, *, quiet: bool) -> None:
+    from ..datasets.faults import LOST
+
     if not quiet:
         typer.echo(f"{report.name}: {report.title}")
         typer.echo(f"{report.folder}, layout {report.layout}; {report.read} of {report.films} films were decoded")
@@ -197,6 +199,8 @@ def _tell(report: Report, *, quiet: bool) -> None:
     for trouble in report.troubles:
         said = "; ".join(trouble.examples) + (" ..." if trouble.count > len(trouble.examples) else "")
         complain(trouble.kind, f"{report.name}: {trouble.count} of these: {said}. {trouble.remedy}")
+    if report.get and {one.kind for one in report.troubles} & LOST:
+        remark(f"{report.name} is had from {report.get}.")
     if not quiet:
         typer.echo("All is well.\n" if report.well else f"{sum(t.count for t in report.troubles)} faults.\n")
 

@@ -19,7 +19,7 @@ from .faults import PARTS, REMEDIES, Fault, Kind
 from .film import Film
 from .layouts import Found
 from .manifest import Expected
-from .regions import MaskFile
+from .regions import MaskFile, Polygon
 
 SAMPLE = 100
 """Films with boxes or masks, and as many without, that are read where not all are."""
@@ -50,7 +50,10 @@ class Total:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in a copy: `read` films were decoded, `partly` names what is only missing because of --subset."""
+    """What was found in a copy.
+
+    `read` films were decoded; `get` says where the data set is had; `partly` is missing because a part was asked for.
+    """
 
     name: str
     title: str
@@ -61,6 +64,7 @@ class Report:
     read: int
     totals: tuple[Total, ...]
     troubles: tuple[Trouble, ...]
+    get: str
     partly: tuple[Trouble, ...] = ()
 
     @property
@@ -231,6 +235,10 @@ def _boxes_fit(film: Film, tally: _Tally) -> None:
             if not box.inside(grid):
                 said = f"a box of {name} at {box.left:g}, {box.top:g}, {box.width:g} x {box.height:g}"
                 tally.fault(Fault(Kind.BOX_OUTSIDE, f"film {film.id}", f"{said} leaves {grid[1]} x {grid[0]} pixels"))
+    for name, regions in film.regions.items():
+        if not all(region.inside(grid) for region in regions if isinstance(region, Polygon)):
+            said = f"an outline of {name} leaves {grid[1]} x {grid[0]} pixels"
+            tally.fault(Fault(Kind.BOX_OUTSIDE, f"film {film.id}", said))
     if film.valid_box is not None:
         left, top, width, height = film.valid_box
         if min(left, top) < 0 or left + width > stored[1] or top + height > stored[0]:
@@ -257,6 +265,7 @@ def _report(found: Found, tally: _Tally, expected: Expected, subset: bool) -> Re
         patients=len(tally.splits_of.keys() - {""}),
         read=tally.read,
         totals=totals,
+        get=found.manifest.official.get if found.manifest.official and found.layout != "table" else "",
         troubles=tuple(one for one in troubles if not (subset and one.kind in PARTS)),
         partly=tuple(one for one in troubles if subset and one.kind in PARTS),
     )

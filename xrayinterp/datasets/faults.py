@@ -59,6 +59,9 @@ _HARMLESS_TO_READERS = frozenset(
 PARTS = frozenset({Kind.MISSING_TABLE, Kind.MISSING_FILM, Kind.UNKNOWN_FILM, Kind.COUNT})
 """What is no damage where somebody keeps only a part of a data set."""
 
+LOST = PARTS | {Kind.BAD_FILE, Kind.EMPTY_TABLE, Kind.UNREADABLE_FILM, Kind.MISSING_MASK, Kind.UNREADABLE_MASK}
+"""What fetching the data set again would mend."""
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -51,6 +51,10 @@ class Polygon:
 
     points: tuple[tuple[float, float], ...]
 
+    def inside(self, grid: Grid) -> bool:
+        """Whether every point lies on a film of (height, width); half a pixel over the edge is rounding."""
+        return all(-0.5 <= x <= grid[1] + 0.5 and -0.5 <= y <= grid[0] + 0.5 for x, y in self.points)
+
     def mask(self, grid: Grid) -> BoolMask:
         """Bool (H, W) on the grid on which the outline was drawn."""
         canvas = Image.new("1", (grid[1], grid[0]))

@@ -14,6 +14,7 @@ from .common import Reading, film, first, places
 
 FILES = {"train": "ChestX_Det_train.json", "test": "ChestX_Det_test.json"}
 _KEYS = ("file_name", "syms", "boxes", "polygons")
+_FAR = 1e6
 _FOLDERS = ("train_data", "test_data", "train", "test", "images", ".")
 
 
@@ -43,9 +44,10 @@ def _film(entry: Any, where: str, split: str, manifest: DataSet, folder: Path, f
     ]
     if lacking:
         return Fault(Kind.WRONG_COLUMNS, where, f"it has no {lacking[0]!r}")
-    id, official = str(entry["file_name"]), manifest.published
-    if inside(folder, id) is None:
-        return outside(where, id)
+    name, official = str(entry["file_name"]), manifest.published
+    if inside(folder, name) is None:
+        return outside(where, name)
+    id = Path(name).stem
     names = [official.concept_map.get(name, name) for name in entry["syms"]]
     strangers = sorted(set(names) - set(official.masks))
     if strangers:
@@ -55,8 +57,8 @@ def _film(entry: Any, where: str, split: str, manifest: DataSet, folder: Path, f
     except (TypeError, ValueError) as error:
         return Fault(Kind.BAD_ROW, where, f"film {id}: its outlines do not fit its findings ({error})")
     return film(
-        manifest, id, files.get(id, folder) / id,
-        patient=id.split("_")[0].removesuffix(".png").lstrip("0") or id,
+        manifest, id, files.get(name, folder) / name,
+        patient=id.split("_")[0].lstrip("0") or id,
         split=split,
         labels=Labels({name: int(name in names) for name in official.findings}, frozenset(), frozenset()),
         normal=None,
@@ -72,7 +74,7 @@ def _marks(entry: dict[str, Any], names: list[str]) -> tuple[dict[str, list[Box]
     for name, (left, top, right, bottom), outline in zip(names, entry["boxes"], entry["polygons"], strict=True):
         boxes.setdefault(name, []).append(Box(left, top, right - left, bottom - top))
         points = tuple((float(x), float(y)) for x, y in outline)
-        if not points:
-            raise ValueError("an outline without a point")
+        if not points or not all(abs(value) < _FAR for point in points for value in point):
+            raise ValueError("an outline without a point, or with one nowhere near")
         polygons.setdefault(name, []).append(Polygon(points))
     return boxes, polygons

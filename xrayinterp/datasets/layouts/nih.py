@@ -67,19 +67,20 @@ def _splits(folder: Path, out: dict[str, str]) -> Iterator[Fault]:
 def _film(
     row: Row, manifest: DataSet, folder: Path, files: dict[str, Path], splits: dict[str, str], boxes: Boxes
 ) -> Film | Fault:
-    id, official = row.get("Image Index"), manifest.published
-    if id not in files and inside(folder, id) is None:
-        return outside(row, id)
+    name, official = row.get("Image Index"), manifest.published
+    if name not in files and inside(folder, name) is None:
+        return outside(row, name)
+    id = name.removesuffix(".png")
     said = {official.label_map.get(label, label) for label in row.get("Finding Labels").split("|")}
     strangers = said - {*official.findings, NORMAL}
     if strangers or (NORMAL in said and len(said) > 1):
         wrong = f"{min(strangers)!r} is none of the findings" if strangers else f"{NORMAL} stands beside a finding"
         return Fault(Kind.OUT_OF_RANGE, row.where, f"film {id}: {wrong}")
-    own = boxes.pop(id, {})
+    own = boxes.pop(name, {})
     return film(
-        manifest, id, files.get(id, folder / "images") / id,
+        manifest, id, files.get(name, folder / "images") / name,
         patient=row.get("Patient ID"),
-        split=splits.get(id, ""),
+        split=splits.get(name, ""),
         view=row.get("View Position"),
         sex=row.get("Patient Sex") or row.get("Patient Gender"),
         age=number(row.get("Patient Age")),
