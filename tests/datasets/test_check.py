@@ -428,7 +428,7 @@ def test_check_names_what_is_wrong_and_exits_with_3(tmp_path: Path, capsys: pyte
     (tmp_path / "f" / "1.png").unlink()
     assert run("check", tmp_path, "-n", tmp_path / "ward.yaml") == 3
     said = capsys.readouterr()
-    assert said.err.startswith("error [missing-film]: ward: 1 of these: film 1: ")
+    assert said.err.startswith("error [missing-film]: ward: film 1: ")
     assert REMEDIES[Kind.MISSING_FILM] in said.err
     assert run("check", tmp_path, "-n", tmp_path / "ward.yaml", "--subset") == 0
     assert "not there [missing-film]: 1" in capsys.readouterr().err

@@ -216,6 +216,7 @@ def test_covid_segmentation(made: Made) -> None:
     assert not first.mask("Monitoring Probes").any()
     assert second.mask("Right Lung").sum() == drawn(3, 30, 25).sum()
     assert first.annotated == {"GeneralBlockchain"}
+    assert (first.patient, first.view, first.licence, second.patient) == ("7", "PA", "CC BY", "b.png")
 
 
 def test_cohen(made: Made) -> None:

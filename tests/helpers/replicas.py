@@ -197,7 +197,9 @@ def covid_segmentation(root: Path) -> None:
         structure_row("Right Lung", "b.png", "masks/b1.png", 2, 3, 25, 30),
     ]
     write(root / "structure.csv", STRUCTURE_HEAD, rows)
-    write(root / "metadata.csv", "patientid,finding,view,filename", [("1", "COVID-19", "PA", "a.jpeg")])
+    write(
+        root / "metadata.csv", "patientid,finding,view,filename,license", [("7", "COVID-19", "PA", "a.jpeg", "CC BY")]
+    )
     for name, seed, height, width in (("a1", 1, 40, 20), ("a2", 2, 48, 4), ("b1", 3, 30, 25)):
         picture(root / "masks" / f"{name}.png", drawn(seed, height, width).astype(np.uint8) * 255)
     picture(root / "images" / "a.jpeg", grey(1, 48, 60))

@@ -197,8 +197,9 @@ def _tell(report: Report, *, quiet: bool) -> None:
     for trouble in report.partly:
         remark(f"{report.name}: not there [{trouble.kind}]: {trouble.count}, such as {trouble.examples[0]}")
     for trouble in report.troubles:
-        said = "; ".join(trouble.examples) + (" ..." if trouble.count > len(trouble.examples) else "")
-        complain(trouble.kind, f"{report.name}: {trouble.count} of these: {said}. {trouble.remedy}")
+        more = trouble.count - len(trouble.examples)
+        said = "; ".join((*trouble.examples, *([f"and {more} more"] if more else [])))
+        complain(trouble.kind, f"{report.name}: {said}. {trouble.remedy}")
     if report.get and {one.kind for one in report.troubles} & LOST:
         remark(f"{report.name} is had from {report.get}.")
     if not quiet:

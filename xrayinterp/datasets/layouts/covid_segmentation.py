@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..faults import Fault, Kind
@@ -10,7 +11,7 @@ from ..regions import Box, MaskFile
 from ..tables import Row, Uncertain, inside, outside, rows
 from .common import Reading, box, film, first
 
-TABLE = "structure.csv"
+TABLE, FILMS = "structure.csv", "metadata.csv"
 _CORNERS = ("Left", "Top", "Width", "Height")
 
 
@@ -36,17 +37,32 @@ def read(folder: Path, manifest: DataSet, uncertain: Uncertain) -> Reading:
         mine = regions.setdefault(id, {})
         if crop is not None:
             mine.setdefault(_class_of(row, manifest), []).append(crop)
+    known: dict[str, Row] = {}
+    yield from _known(folder, known)
     for id, found in regions.items():
         path = inside(folder, f"images/{id}")
         hashed = inside(folder, images[id]) if images[id] else None
         if path is None:
             yield outside(TABLE, id)
             continue
+        row = known.get(id, Row({}, ""))
         yield film(
             manifest, id, first(folder, f"images/{id}") or hashed or path,
+            patient=row.get("patientid") or id,
+            view=row.get("view"),
+            licence=row.get("license") or manifest.licence,
             regions={name: tuple(crops) for name, crops in found.items()},
             annotated=frozenset({manifest.published.annotator}),
         )  # fmt: skip
+
+
+def _known(folder: Path, out: dict[str, Row]) -> Iterator[Fault]:
+    """Patient, view and licence of each film, from the copy of Cohen's table that lies beside."""
+    for row in rows(folder / FILMS, ["patientid", "filename"]) if (folder / FILMS).is_file() else ():
+        if isinstance(row, Fault):
+            yield row
+        else:
+            out[row.get("filename")] = row
 
 
 def _class_of(row: Row, manifest: DataSet) -> str:
