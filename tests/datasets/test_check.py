@@ -465,6 +465,10 @@ def test_check_of_a_table_by_its_columns(tmp_path: Path, capsys: pytest.CaptureF
     assert "label Mass  1" in capsys.readouterr().out
     assert run("check", tmp_path, *columns, "--findings", "Nodule") == 3
     assert "no column 'Nodule'" in capsys.readouterr().err
+    replicas.write(tmp_path / "t.csv", "nr;where;Mass", [("1", "x.png", "1")], delimiter=";")
+    assert run("check", tmp_path, *columns, "--delimiter", ";") == 0
+    assert run("check", tmp_path, *columns, "--delimiter", "") == 2
+    assert "parts no cells" in capsys.readouterr().err
     assert run("check", tmp_path, "--table", "t.csv", "-c", "nr") == 2
     assert "has no '='" in capsys.readouterr().err
     assert run("check", tmp_path, "--table", "t.csv", "-c", "id=nr") == 2

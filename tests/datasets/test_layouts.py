@@ -372,3 +372,26 @@ def test_official_layouts_serve_as_probe_sets(made: Made, probes: str, name: str
     drawn_on = {mark for film in load_films(name, root=made(name)) for mark in film.mask_bits if film.mask(mark).any()}
     assert shown == drawn_on != set()
     assert mask_grid(found.films[0], found.concepts, "crop", 8).shape == (len(found.concepts), 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{id: nr,", "{number: nr,", "names 'number'"),
+        ('delimiter: ";"', 'delimiter: ""', "delimiter"),
+        ("left: x, ", "", "left"),
+        ("findings: [Effusion, Mass]", "findings: 3", "not iterable"),
+        ("name: ward", "colour: red", "colour"),
+        ("name: ward", "name: ward\nofficial: {layout: moon, get: nowhere, files: {}}", "unknown layout 'moon'"),
+        (replicas.OWN, "- a list\n", "not a data manifest"),
+        (replicas.OWN, "a: [", "not a data manifest"),
+    ],
+)
+def test_a_manifest_that_is_none_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    replicas.own(tmp_path)
+    assert old in replicas.OWN
+    (tmp_path / "ward.yaml").write_text(replicas.OWN.replace(old, new))
+    (tmp_path / "films.csv").unlink()
+    with pytest.raises(XrayInterpError, match=said) as caught:
+        load_films(str(tmp_path / "ward.yaml"), root=tmp_path)
+    assert caught.value.code is Code.BAD_MANIFEST

@@ -87,6 +87,7 @@ def check(
         list[str] | None,
         typer.Option("--findings", help="Columns of that table that are labels, by commas or repeated."),
     ] = None,
+    delimiter: Annotated[str, typer.Option(help="What parts the cells of that table.")] = ",",
     as_json: AsJson = False,
 ) -> None:
     """Check copies of data sets: tables, files, labels, splits, boxes and masks, against each other and the release.
@@ -98,17 +99,19 @@ def check(
 
     folder = data_root(root)
     if csv is not None:
-        manifests = [own_table(csv, _pairs(column or []), split_list(findings or []), name=name or Path(csv).stem)]
+        columns, labels = _pairs(column or []), split_list(findings or [])
+        manifests = [own_table(csv, columns, labels, name=name or Path(csv).stem, delimiter=delimiter)]
     else:
         manifests = [load_manifest(one) for one in ([name] if name else manifest_names())]
     copies = _copies(folder, manifests)
     if not copies:
         raise _nothing(folder, manifests, named=name is not None or csv is not None)
-    reports = [check_copy(copy, full=full, subset=subset, track=tracked) for copy in copies]
+    reports = []
+    for copy in copies:
+        reports.append(check_copy(copy, full=full, subset=subset, track=tracked))
+        _tell(reports[-1], quiet=as_json)
     if as_json:
         typer.echo(json.dumps([asdict(report) | {"well": report.well} for report in reports], indent=2, default=str))
-    for report in reports:
-        _tell(report, quiet=as_json)
     if not all(report.well for report in reports):
         raise typer.Exit(EXIT_REFUSED)
 

@@ -119,7 +119,7 @@ def load_manifest(name: str) -> DataSet:
         raise XrayInterpError(Code.DATA_MISSING, f"There is no data manifest called {name!r}.", hint)
     try:
         return _data_set(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
+    except (TypeError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
         raise XrayInterpError(Code.BAD_MANIFEST, f"{path} is not a data manifest: {error}.") from error
 
 
@@ -129,10 +129,13 @@ def own_table(
     """The manifest of a folder with a table, by the names of its columns: `id` and `file` at least.
 
     Raises:
-        XrayInterpError: `bad-option` where one of them is not named or a name has no meaning here.
+        XrayInterpError: `bad-option` where one of them is not named, a name has no meaning here, or `delimiter` is not
+            one character.
     """
     strangers = sorted(set(columns) - set(COLUMNS))
     lacking = [key for key in ("id", "file") if key not in columns]
+    if len(delimiter) != 1:
+        raise XrayInterpError(Code.BAD_OPTION, f"{delimiter!r} parts no cells.", "Name one character, such as ';'.")
     if strangers or lacking:
         reason = f"{strangers[0]!r} is none of its columns" if strangers else f"its column {lacking[0]!r} is not named"
         raise XrayInterpError(
@@ -147,12 +150,19 @@ COLUMNS = (
     "id", "file", "patient", "split", "view", "sex", "age", "native_width", "mask", "valid_box", "licence",
 )  # fmt: skip
 """What `DataSet.columns` may name."""
+BOX_COLUMNS = ("id", "label", "left", "top", "width", "height")
+"""What `BoxTable.columns` must name."""
 
 
 def _data_set(raw: Mapping[str, Any]) -> DataSet:
     official = raw.get("official")
     boxes = raw.get("boxes")
     made = DataSet(**{**raw, "findings": tuple(raw.get("findings", ())), "official": None, "boxes": None})
+    strangers = sorted(set(made.columns) - set(COLUMNS))
+    lacking = [key for key in BOX_COLUMNS if boxes is not None and key not in boxes["columns"]]
+    if strangers or lacking or len(made.delimiter) != 1:
+        wrong = f"columns names {strangers[0]!r}" if strangers else f"boxes lack {lacking}" if lacking else "delimiter"
+        raise ValueError(f"{wrong}; columns may be {', '.join(COLUMNS)}, those of boxes {', '.join(BOX_COLUMNS)}")
     return replace(
         made,
         official=None if official is None else _official(official),

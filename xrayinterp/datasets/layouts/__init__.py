@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ...errors import Code, XrayInterpError
 from ..manifest import DataSet
 from ..tables import Uncertain
 from . import brixia, chestx_det, chexlocalize, chexpert, cohen, covid_segmentation, kermany, nih, rsna, table
@@ -66,7 +67,13 @@ def where(manifest: DataSet, root: Path, folders: Iterable[Path] | None = None) 
     if table.present(root, manifest):
         yield Found(manifest, "table", root)
     if manifest.official is not None:
-        layout = LAYOUTS[manifest.official.layout]
+        layout = LAYOUTS.get(manifest.official.layout)
+        if layout is None:
+            raise XrayInterpError(
+                Code.BAD_MANIFEST,
+                f"Data set {manifest.name!r} has an unknown layout {manifest.official.layout!r}.",
+                f"Known: {', '.join(LAYOUTS)}.",
+            )
         seen: list[Path] = []
         for folder in folders_below(root) if folders is None else folders:
             if not any(folder.is_relative_to(outer) for outer in seen) and layout.present(folder, manifest):
