@@ -57,6 +57,7 @@ class Code(StrEnum):
     # data
     DATA_MISSING = "data-missing"
     BAD_MANIFEST = "bad-manifest"
+    BAD_DATA = "bad-data"
     ATLAS_MISMATCH = "atlas-mismatch"
     # fetching
     OFFLINE = "offline"

@@ -1,7 +1,7 @@
 """The command line: each command is a few lines over the library; nothing heavy is imported before it runs.
 
-Exit status: 0 every film read, 1 a model or its data missing or an internal fault, 2 wrong usage, 3 some films refused,
-130 interrupted. Errors go to stderr as `error [code]: message hint`.
+Exit status: 0 every film read, 1 a model or its data missing or an internal fault, 2 wrong usage, 3 some films refused
+or a copy of a data set damaged, 130 interrupted. Errors go to stderr as `error [code]: message hint`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ app = typer.Typer(
     name="xrayinterp",
     help="What a chest X-ray model predicts, why, and how far each explanation can be trusted. Research use only, "
     "not for diagnosis.",
-    epilog="Exit status: 0 every film read, 1 model missing or internal fault, 2 wrong usage, 3 some films refused.",
+    epilog="Exit status: 0 every film read, 1 model or data missing or internal fault, 2 wrong usage, 3 some films "
+    "refused or a copy of a data set damaged.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

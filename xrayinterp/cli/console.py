@@ -21,7 +21,7 @@ def remark(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def tracked(items: Iterable[Item], total: int, doing: str) -> Iterator[Item]:
+def tracked(items: Iterable[Item], total: int | None, doing: str) -> Iterator[Item]:
     """The same items, with a progress bar on stderr where that is a terminal."""
     from rich.console import Console
     from rich.progress import track

@@ -12,8 +12,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ..datasets.films import Film
-from ..imaging.geometry import cut, frame
-from ..models.prepare import as_square, resize
+from ..datasets.squares import square
 
 AUXILIARY = ("view AP", "sex M", "age")
 """Targets that help features form and are dropped from the finished model."""
@@ -37,12 +36,10 @@ class TrainingSet:
 
 
 def squares(films: Sequence[Film], detail: int) -> Tensor:
-    """Centre crops of films, antialiased to `detail` pixels: uint8 (N, detail, detail)."""
+    """Centre crops of films, antialiased to `detail` pixels, from the cache where kept: uint8 (N, detail, detail)."""
     out = torch.empty((len(films), detail, detail), dtype=torch.uint8)
     for i, film in enumerate(track(films, "reading films", transient=True)):
-        pixels = film.pixels()
-        square = as_square(cut(pixels, frame(*pixels.shape)))
-        out[i] = (resize(square, detail)[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
+        out[i] = torch.from_numpy(square(film, detail))
     return out
 
 
