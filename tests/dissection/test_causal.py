@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from xrayinterp.datasets.films import load_films
 from xrayinterp.dissection.ablation import Baseline, ForwardAblation, PooledAblation, held_values
-from xrayinterp.dissection.causal import CausalEffect, ConceptUnits, causal_effects, unit_effects
+from xrayinterp.dissection.causal import ConceptUnits, causal_effects, unit_effects
 from xrayinterp.dissection.matched import matched_units
 from xrayinterp.dissection.pooled import pool_units
+from xrayinterp.dissection.unit_facts import CausalEffect
 from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.models.zoo import load_model
 from xrayinterp.operators.replacing import UnitReplacement

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xrayinterp.dissection.cohort import Cohort, halves
-from xrayinterp.dissection.head_use import ConceptUse, HeadUse, head_use
+from xrayinterp.dissection.head_use import HeadUse, head_use
 from xrayinterp.dissection.pooled import linear_head, pool_units
+from xrayinterp.dissection.unit_facts import ConceptUse
 from xrayinterp.errors import Code, XrayInterpError
 
 QUICK = {"resamples": 200}

@@ -11,6 +11,7 @@ import typer
 
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
+from .concept_table import concept_table
 from .console import remark
 from .options import Device, Model, Seed, open_model, split_list
 
@@ -87,4 +88,5 @@ def dissect(
 def _report(atlas: Atlas, out: Path) -> None:
     units = {(row.layer, row.unit) for row in atlas.rows}
     found = {(row.layer, row.unit) for row in atlas.rows if row.label}
+    concept_table(atlas)
     remark(f"{out}: {len(atlas.rows)} rows; {len(found)} of {len(units)} units are detectors of a concept.")

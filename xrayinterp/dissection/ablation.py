@@ -78,7 +78,7 @@ class PooledAblation:
     @property
     def units(self) -> int:
         """Number of units of the layer."""
-        return self.read.values.shape[1]
+        return int(self.read.values.shape[1])
 
     def changes(self, sets: Units, finding: int, films: Films) -> Floats:
         """See `Ablation`."""

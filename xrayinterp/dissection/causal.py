@@ -20,6 +20,7 @@ from .cohort import Cohort
 from .head_use import interval
 from .matched import matched_units
 from .pooled import Floats
+from .unit_facts import CausalEffect, Effect
 
 Tick = Callable[[], None]
 
@@ -35,42 +36,6 @@ class ConceptUnits:
     def for_half(self, half: int) -> npt.NDArray[np.int64]:
         """The units to take out where films of `half` are measured: those the other half chose."""
         return np.asarray(self.chosen_on[1 - half], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What taking out a concept's units does to a figure of one finding.
-
-    `change`, with its 95 % interval over patients; `random` is the mean change where as many other units of the same
-    contribution go, `random_low` and `random_high` hold 95 % of those draws. `p` is the share of draws that move the
-    figure at least as far in either direction, the concept itself counted among them; None where there were no draws.
-    """
-
-    change: Interval
-    random: float | None
-    random_low: float | None
-    random_high: float | None
-    p: float | None
-
-
-@dataclass(frozen=True)
-class CausalEffect:
-    """One concept and one finding.
-
-    `units`: how many units each half of the patients chose; where one chose none, its films count with no change.
-    `logit`: change of the mean logit on films with the finding; `normal`: on films labelled to show none; `auroc`:
-    change of the AUROC of the finding. Each is None where no half has the films for it. `matched`: median over draws
-    of the random units' contribution as a share of the concept's, 1 where the match is perfect.
-    """
-
-    finding: str
-    probe: str
-    concept: str
-    units: tuple[int, int]
-    logit: Effect | None
-    normal: Interval | None
-    auroc: Effect | None
-    matched: float | None
 
 
 def causal_effects(

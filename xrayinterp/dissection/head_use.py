@@ -17,6 +17,7 @@ from ..models.card import Interval
 from ..training.measure import patient_weights
 from .cohort import Cohort
 from .pooled import Floats, PooledUnits
+from .unit_facts import ConceptUse
 
 Concept = tuple[str, str]
 """A probe set and one of its concepts."""
@@ -34,26 +35,6 @@ class UnitUse:
     contrast: Floats
     low: Floats
     high: Floats
-
-
-@dataclass(frozen=True)
-class ConceptUse:
-    """The units of a concept together in one logit, in logits.
-
-    `mean`, `contrast`: sums of its units' (`contrast` None for a finding without films). `share`: its units' part of
-    sum_k |contrast_fk|; with a share like `units` / all units, the head uses them as it uses any. `films` and
-    `patients` show the finding.
-    """
-
-    finding: str
-    probe: str
-    concept: str
-    units: int
-    mean: float
-    contrast: Interval | None
-    share: float | None
-    films: int
-    patients: int
 
 
 @dataclass(frozen=True)
@@ -86,10 +67,11 @@ def head_use(
     normal = _Means.of(read.values, times, cohort.normal)
     members = [np.asarray(units, dtype=np.int64) for units in concepts.values()]
     parts = [_of_finding(read, cohort, f, times, normal, members) for f in range(len(read.findings))]
+    shown = [_counted(cohort, f) for f in range(len(read.findings))]
     rows = [
-        ConceptUse(finding, *concept, len(units), *figures, *_counted(cohort, f))
+        ConceptUse(finding, probe, concept, len(units), mean, contrast, share, *shown[f])
         for f, finding in enumerate(read.findings)
-        for concept, units, figures in zip(concepts, members, parts[f][1], strict=True)
+        for (probe, concept), units, (mean, contrast, share) in zip(concepts, members, parts[f][1], strict=True)
     ]
     means, contrasts, lows, highs = (np.stack(columns) for columns in zip(*(part[0] for part in parts), strict=True))
     return HeadUse(read.findings, UnitUse(means, contrasts, lows, highs), tuple(rows))
