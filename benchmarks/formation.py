@@ -1,7 +1,7 @@
 """When do units come to detect concepts? The checkpoints of a short training run, dissected on unseen films.
 
-A small network learns the fourteen NIH labels on some films for a few epochs; its averaged weights are kept at birth and
-after every epoch. Writes formation.md beside this file. Needs XRAYINTERP_DATA; about four minutes on one thread.
+A small network learns the fourteen NIH labels on some films for a few epochs; its averaged weights are kept at birth
+and after every epoch. Writes formation.md beside this file. Needs XRAYINTERP_DATA; about four minutes on one thread.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _document(
         f"pixels, seed {SEED}; its averaged weights are dissected at {found.layer} over {found.probe}: {found.films} "
         f"films of {found.patients} patients it has not seen. Thresholds, labels and null ({options.permutations} "
         f"permutations, p <= .05) are those of each checkpoint. One thread: {seconds[0]:.0f} s to train, "
-        f"{seconds[1]:.0f} s to dissect. One run, no interval: a difference of a few units between two epochs says nothing.",
+        f"{seconds[1]:.0f} s to dissect. One run, no interval: a few units more or fewer from one epoch to the next "
+        "say nothing.",
         "## Detectors",
         _table(
             head,

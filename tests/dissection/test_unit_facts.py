@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.dissection import Drawn, blob_model, disc, disc_probes
+from helpers.unit_facts import some_facts
 
 from xrayinterp.concepts.probes import ProbeFilm, ProbeSet
 from xrayinterp.dissection import unit_facts as module
@@ -18,57 +18,11 @@ from xrayinterp.dissection.network import dissect
 from xrayinterp.dissection.pooled import pool_units
 from xrayinterp.dissection.shelf import builtin_folder, same_weights
 from xrayinterp.dissection.shortcut_units import kept_in_memory, shortcut_units, shown_on
-from xrayinterp.dissection.unit_facts import (
-    CausalEffect,
-    ConceptUse,
-    Effect,
-    ProbeCoverage,
-    ShortcutUnit,
-    UnitFacts,
-    UnitFigures,
-    load_unit_facts,
-    save_unit_facts,
-    unit_facts_for,
-)
+from xrayinterp.dissection.unit_facts import load_unit_facts, save_unit_facts, unit_facts_for
 from xrayinterp.dissection.unit_facts_building import Materials, cohort_of
 from xrayinterp.errors import Code, XrayInterpError
-from xrayinterp.models.card import Interval
 from xrayinterp.models.registry import describe
 from xrayinterp.models.zoo import load_model
-
-INTERVAL = Interval(0.1 + 0.2, -1 / 3, 0.5)
-EFFECT = Effect(INTERVAL, 0.01, -0.1, 0.1, 1 / 501)
-ROWS = ((0.1, None), (1 / 3, -2e-5))
-
-
-def shortcut(probe: str, unit: int, concept: str = "text") -> ShortcutUnit:
-    return ShortcutUnit(probe, concept, unit, 0.1, 0.05, 0.2, 0.9, 0.5, 0.01, "a", -0.2)
-
-
-def some_facts(**changes: object) -> UnitFacts:
-    made = UnitFacts(
-        model="blobs",
-        model_sha256="0" * 64,
-        layer="maps",
-        findings=("a", "b"),
-        shown="the label of the same name",
-        films=10,
-        patients=7,
-        normal_films=4,
-        units=UnitFigures(ROWS, ROWS, ROWS, ROWS, ROWS, ROWS),
-        concepts=(
-            ConceptUse("a", "p", "disc", 2, 0.5, INTERVAL, 0.25, 3, 2),
-            ConceptUse("b", "p", "disc", 2, 0.5, None, None, 0, 0),
-        ),
-        causal=(CausalEffect("a", "p", "disc", (1, 0), EFFECT, INTERVAL, None, 0.99),),
-        shortcuts=(shortcut("one", 3), shortcut("two", 3), shortcut("one", 5), shortcut("two", 4, "marker")),
-        probes=(
-            ProbeCoverage("one", 5, 5, {"text": 2, "marker": 0}, ("marker",)),
-            ProbeCoverage("two", 5, 5, {"text": 1, "marker": 1}, ()),
-        ),
-        provenance={"seed": 0},
-    )
-    return replace(made, **changes)
 
 
 @pytest.fixture
