@@ -23,6 +23,7 @@ from xrayinterp.dissection.shipped import UNSEEN
 from xrayinterp.dissection.summary import UNDETECTABLE
 from xrayinterp.models.architectures import DenseNet, DenseNetShape
 from xrayinterp.models.storage import save_builtin
+from xrayinterp.training.checkpoints import training_folder
 from xrayinterp.training.embedded import FINDINGS
 from xrayinterp.training.films import TrainingSet, finding_targets, squares
 from xrayinterp.training.loop import Recipe, Stage, train
@@ -52,7 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--films", type=int, default=2000, help="training films, drawn by the seed")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--permutations", type=int, default=100)
-    parser.add_argument("--run", type=Path, required=True, help="folder of the training run, outside the checkout")
+    parser.add_argument("--run", type=Path, default=training_folder() / "formation", help="folder of the training run")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     options.checkpoints = options.run / "checkpoints"

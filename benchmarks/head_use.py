@@ -16,7 +16,7 @@ from xrayinterp.dissection.shelf import builtin_folder
 from xrayinterp.dissection.unit_facts import CausalEffect, ConceptUse, Effect, UnitFacts, load_unit_facts
 from xrayinterp.dissection.unit_facts_building import NAMES, SHORTCUT_FILMS
 from xrayinterp.evaluation.statistics import holm
-from xrayinterp.report.unit_words import SHORTCUTS
+from xrayinterp.report.unit_words import FEWEST, SHORTCUTS, strongest_uses
 
 LEVEL = 0.05
 RESULT = Path(__file__).with_suffix(".md")
@@ -31,8 +31,8 @@ def main() -> None:
         f"{facts[0].films} unseen films ({told['data']}, split {told['split']}) of {facts[0].patients} patients, "
         f"{facts[0].normal_films} of them labelled No Finding; layer {facts[0].layer}, where the split of a logit over "
         f"units is exact. Units are taken out by holding them at their mean over {told['normal']} of split "
-        f"{told['normal_split']}. Labels of {told['labels']['probe']} come from the other half of the patients, those "
-        f"of other probes from other patients. Random units: {told['draws']} sets of as many units of the same "
+        f"{told['normal_split']}. For this, labels of {told['labels']['probe']} come from the other half of the patients, "
+        f"those of other probes from other patients; contrasts go by the atlas of all patients. Random units: {told['draws']} sets of as many units of the same "
         f"contribution, drawn anew for every output. Intervals: 95 % over {told['resamples']} resamples of patients. "
         f"p: share of random sets that move the figure as far; * marks p <= {LEVEL} after Holm over the concepts of "
         "one output.",
@@ -40,7 +40,10 @@ def main() -> None:
     for one in facts:
         parts += [f"## {one.model}", f"A film counts as positive for an output by {one.shown}."]
         parts += ["### Units that bear an output's own name", _own(one)] if _own_rows(one) else []
-        parts += ["### Every concept, at the output it moves most", _strongest(one)]
+        parts += [
+            f"### Every concept, at the output it moves most (of those with {FEWEST} positive patients)",
+            _strongest(one),
+        ]
         parts += ["### Change of AUROC without a concept's units, in thousandths", _matrix(one)]
         parts += ["### In words", _words(one)]
     parts += ["## Shortcut units", _shortcuts(facts)]
@@ -78,13 +81,7 @@ def _own(facts: UnitFacts) -> str:
 
 def _strongest(facts: UnitFacts) -> str:
     effects = {_key(row): row for row in facts.causal}
-    names = dict.fromkeys((use.probe, use.concept) for use in facts.concepts)
-    rows = []
-    for name in names:
-        known = [u for u in facts.concepts if (u.probe, u.concept) == name and u.contrast is not None]
-        if known:
-            use = max(known, key=lambda one: abs(one.contrast.value if one.contrast else 0))
-            rows.append((use, effects.get(_key(use))))
+    rows = [(use, effects.get(_key(use))) for use in strongest_uses(facts)]
     return _pairs(facts, rows, _adjusted(facts, "logit"), _adjusted(facts, "auroc"))
 
 
@@ -146,8 +143,13 @@ def _matrix(facts: UnitFacts) -> str:
             effect = effects.get((finding, *concept))
             star = _star(adjusted.get((finding, *concept)))
             cells.append("–" if effect is None else f"{1000 * effect.change.value:+.1f}{star}")
-        rows.append((finding, *cells))
+        rows.append((f"{finding} ({_patients(facts)[finding]} patients)", *cells))
     return _table(("output", *(f"{concept} ({probe})" for probe, concept in concepts)), rows)
+
+
+def _patients(facts: UnitFacts) -> dict[str, int]:
+    """Positive patients of every output."""
+    return {use.finding: use.patients for use in facts.concepts}
 
 
 def _words(facts: UnitFacts) -> str:
@@ -155,21 +157,28 @@ def _words(facts: UnitFacts) -> str:
     adjusted = {figure: _adjusted(facts, figure) for figure in ("logit", "auroc")}
     pairs = [row for row in facts.causal if row.auroc is not None and row.auroc.p is not None]
     told = [row for row in pairs if adjusted["auroc"][_key(row)] <= LEVEL]
+    few = sum(_patients(facts)[row.finding] < FEWEST for row in told)
     used = sum(use.contrast is not None and use.contrast.low * use.contrast.high > 0 for use in facts.concepts)
     lines = [
-        f"- Of {len(facts.concepts)} pairs of an output and a concept with units, {used} have a contrast whose interval "
-        "excludes 0: the units give more, or less, on positive films. Random units of the same contribution mostly do "
-        "too, so this alone is not use of the concept.",
-        f"- In {len(told)} of {len(pairs)} pairs the AUROC changes further than with random units (Holm). In the other "
+        f"- Of {len(facts.concepts)} pairs of an output and a concept with units, {used} have a contrast whose "
+        "interval excludes 0: the units give more, or less, on positive films. It does not say that others give less.",
+        f"- In {len(told)} of {len(pairs)} pairs the AUROC changes further than with random units (Holm); "
+        f"{few} of these are of outputs with fewer than {FEWEST} positive patients, and say little. In the other "
         f"{len(pairs) - len(told)} the concept's units cannot be told from any others of the same contribution.",
     ]
-    named = dict.fromkeys((row.probe, row.concept) for row in facts.causal)
-    idle = [
-        name for name in named
-        if not any(adjusted[f][_key(row)] <= LEVEL for f in adjusted for row in facts.causal if _key(row)[1:] == name)
-    ]  # fmt: skip
-    text = ", ".join(f"{concept} ({probe})" for probe, concept in idle) or "none"
-    lines.append(f"- Contained, and told from random units in no output, by logit or AUROC: {text}.")
+    enough = [row for row in facts.causal if _patients(facts)[row.finding] >= FEWEST]
+    apart = {_key(row)[1:] for row in enough for figure in adjusted.values() if figure[_key(row)] <= LEVEL}
+    named = dict.fromkeys((row.probe, row.concept) for row in enough)
+    text = ", ".join(f"{concept} ({probe})" for probe, concept in named if (probe, concept) not in apart) or "none"
+    lines.append(
+        f"- Contained, and told from random units in no output of at least {FEWEST} positive patients, by logit or "
+        f"AUROC: {text}."
+    )
+    own = [_key(use) for use, effect in _own_rows(facts) if effect is not None]
+    idle = [key for key in own if all(figure[key] > LEVEL for figure in adjusted.values())]
+    if own:
+        text = ", ".join(f"{finding} ({probe})" for finding, probe, _ in idle) or "none"
+        lines.append(f"- Units bear the output's own name, yet cannot be told from random units for it: {text}.")
     lines += [
         f"- {probe.probe}: undetectable with this probe: {', '.join(probe.undetectable)}."
         for probe in facts.probes
@@ -200,8 +209,8 @@ def _shortcuts(all_facts: Sequence[UnitFacts]) -> str:
             p = "–" if least is None else f"{adjusted[_key(least)]:.3f}{_star(adjusted[_key(least)])} ({least.finding})"
             rows.append((facts.model, SHORTCUTS[name], *counts, len(both.get(name, ())), push, p))
     remark = (
-        "Push: a unit's weight times its mean on real films with the shortcut minus without. p: the smallest over outputs "
-        "of taking out the units found on synthetic films, after Holm over the concepts of that output."
+        "Push: a unit's weight times its mean on real films with the shortcut minus without. p: the smallest over "
+        "outputs of taking out the units found on synthetic films, after Holm over the concepts of that output."
     )
     return f"{remark}\n\n{_table(head, rows)}"
 

@@ -10,12 +10,12 @@ from helpers.unit_facts import shortcut, some_facts
 from xrayinterp.dissection.unit_facts import CausalEffect, ConceptUse, Effect
 from xrayinterp.models.card import Interval
 from xrayinterp.models.registry import describe
-from xrayinterp.report.unit_words import CONCEPT_COLUMNS, concept_caption, concept_rows, unit_lines
+from xrayinterp.report.unit_words import CONCEPT_COLUMNS, concept_caption, concept_rows, strongest_uses, unit_lines
 
 
-def use(finding: str, contrast: float | None, concept: str = "Disc") -> ConceptUse:
+def use(finding: str, contrast: float | None, concept: str = "Disc", patients: int = 40) -> ConceptUse:
     interval = None if contrast is None else Interval(contrast, contrast - 0.1, contrast + 0.1)
-    return ConceptUse(finding, "p", concept, 7, 0.1, interval, 0.2, 5, 4)
+    return ConceptUse(finding, "p", concept, 7, 0.1, interval, 0.2, 50, patients)
 
 
 def test_a_concept_is_told_by_the_output_it_moves_most() -> None:
@@ -25,6 +25,12 @@ def test_a_concept_is_told_by_the_output_it_moves_most() -> None:
     (row,) = concept_rows(facts)
     assert row == ("Disc (p)", "7", "Zone b", "-0.500 (-0.600 to -0.400)", "-0.0200 (-0.0300 to -0.0100)", "0.004")
     assert len(row) == len(CONCEPT_COLUMNS)
+
+
+def test_an_output_with_few_positive_patients_is_not_preferred() -> None:
+    facts = some_facts(concepts=(use("a", 0.1), use("b", -0.5, patients=14)))
+    assert [one.finding for one in strongest_uses(facts)] == ["a"]
+    assert [one.finding for one in strongest_uses(some_facts(concepts=(use("b", -0.5, patients=3),)))] == ["b"]
 
 
 def test_what_was_not_measured_is_a_dash_not_a_nought() -> None:

@@ -132,7 +132,7 @@ def _on_film(values: npt.NDArray[np.float32], threshold: float, shape: tuple[int
 def _around(region: BoolMask, margin: float) -> tuple[int, int, int, int]:
     """The box (left, top, width, height) around the largest connected part, with margin; the whole film without one."""
     height, width = region.shape
-    parts = label(region, connectivity=1)
+    parts = label(region, connectivity=1)  # type: ignore[no-untyped-call]
     if not parts.any():
         return 0, 0, width, height
     largest = int(np.bincount(parts.ravel())[1:].argmax()) + 1
@@ -146,4 +146,5 @@ def _around(region: BoolMask, margin: float) -> tuple[int, int, int, int]:
 def _outlines(region: BoolMask) -> tuple[Contour, ...]:
     """Closed outlines of a region, points (n, 2) of x and y in pixels, pixel centres at half-integers."""
     padded = np.pad(region.astype(np.float64), 1)
-    return tuple(np.ascontiguousarray(line[:, ::-1] - 0.5) for line in find_contours(padded, 0.5))
+    lines: list[Contour] = find_contours(padded, 0.5)  # type: ignore[no-untyped-call]
+    return tuple(np.ascontiguousarray(line[:, ::-1] - 0.5) for line in lines)

@@ -59,7 +59,7 @@ class Materials:
         films = tuple(load_films("nih", splits=[SPLIT], min_native_width=NATIVE_WIDTH))
         findings = load_probe_set(FINDINGS_PROBE, splits=UNSEEN)
         shortcuts = tuple(kept_in_memory(load_probe_set(name, limit=n)) for name, n in SHORTCUT_FILMS.items())
-        half = halves([film.patient for film in (*films, *findings.films)], seed)
+        half = halves([*(film.patient for film in films), *(film.patient for film in findings.films)], seed)
         return cls(films, findings, shortcuts, half, seed)
 
     def outlined(self, half: int) -> ProbeSet:
@@ -91,8 +91,9 @@ def measure(model: ChestModel, materials: Materials, *, draws: int = DRAWS, resa
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"{model.name}: taking units out", total=len(concepts) * len(model.findings))
         tick = partial(bar.advance, task)
-        options = {"draws": draws, "resamples": resamples, "seed": seed}
-        causal = causal_effects(ablation, cohort, concepts, model.findings, tick=tick, **options)
+        causal = causal_effects(
+            ablation, cohort, concepts, model.findings, draws=draws, resamples=resamples, seed=seed, tick=tick
+        )
     return UnitFacts(
         model=model.name,
         model_sha256=model.card.sha256,
@@ -107,7 +108,7 @@ def measure(model: ChestModel, materials: Materials, *, draws: int = DRAWS, resa
         causal=causal,
         shortcuts=tuple(_shortcuts(model, pasted, materials.shortcuts[-1])),
         probes=tuple(_coverage(atlas) for atlas in (*atlases, *pasted)),
-        provenance=_provenance(materials, _normal(atlases)) | options,
+        provenance=_provenance(materials, _normal(atlases)) | {"draws": draws, "resamples": resamples, "seed": seed},
     )
 
 

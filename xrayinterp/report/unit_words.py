@@ -17,6 +17,8 @@ SHORTCUTS = {
     "text": "burnt-in text",
 }
 ABSENT = "–"
+FEWEST = 15
+"""Positive patients from which an output is preferred: what fewer give is mostly noise."""
 
 
 def unit_lines(facts: UnitFacts) -> Iterator[tuple[str, str]]:
@@ -33,12 +35,17 @@ def unit_lines(facts: UnitFacts) -> Iterator[tuple[str, str]]:
 def concept_rows(facts: UnitFacts) -> list[tuple[str, ...]]:
     """One row a probe set and concept that labels units: the output they move most, and what that output loses."""
     effects = {(row.finding, row.probe, row.concept): row for row in facts.causal}
+    return [_row(use, effects.get((use.finding, use.probe, use.concept))) for use in strongest_uses(facts)]
+
+
+def strongest_uses(facts: UnitFacts) -> list[ConceptUse]:
+    """For each concept the output whose contrast its units move most, of those with enough positive patients."""
     strongest: dict[tuple[str, str], ConceptUse] = {}
     for use in facts.concepts:
         key = (use.probe, use.concept)
         if key not in strongest or _moves(use) > _moves(strongest[key]):
             strongest[key] = use
-    return [_row(use, effects.get((use.finding, *key))) for key, use in strongest.items()]
+    return list(strongest.values())
 
 
 def concept_caption(facts: UnitFacts) -> str:
@@ -49,8 +56,8 @@ def concept_caption(facts: UnitFacts) -> str:
     )
 
 
-def _moves(use: ConceptUse) -> float:
-    return 0.0 if use.contrast is None else abs(use.contrast.value)
+def _moves(use: ConceptUse) -> tuple[bool, float]:
+    return use.patients >= FEWEST, 0.0 if use.contrast is None else abs(use.contrast.value)
 
 
 def _row(use: ConceptUse, effect: CausalEffect | None) -> tuple[str, ...]:
