@@ -50,7 +50,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", type=int, default=2000, help="training films, drawn by the seed")
+    parser.add_argument("--films", type=int, default=1600, help="training films, drawn by the seed")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--permutations", type=int, default=100)
     parser.add_argument("--run", type=Path, default=training_folder() / "formation", help="folder of the training run")

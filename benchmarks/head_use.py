@@ -31,8 +31,9 @@ def main() -> None:
         f"{facts[0].films} unseen films ({told['data']}, split {told['split']}) of {facts[0].patients} patients, "
         f"{facts[0].normal_films} of them labelled No Finding; layer {facts[0].layer}, where the split of a logit over "
         f"units is exact. Units are taken out by holding them at their mean over {told['normal']} of split "
-        f"{told['normal_split']}. For this, labels of {told['labels']['probe']} come from the other half of the patients, "
-        f"those of other probes from other patients; contrasts go by the atlas of all patients. Random units: {told['draws']} sets of as many units of the same "
+        f"{told['normal_split']}. For this, labels of {told['labels']['probe']} come from the other half of the "
+        "patients, those of other probes from other patients; contrasts go by the atlas of all patients. Random units: "
+        f"{told['draws']} sets of as many units of the same "
         f"contribution, drawn anew for every output. Intervals: 95 % over {told['resamples']} resamples of patients. "
         f"p: share of random sets that move the figure as far; * marks p <= {LEVEL} after Holm over the concepts of "
         "one output.",

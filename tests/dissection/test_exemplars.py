@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from helpers.dissection import BlobNet, Drawn, blob_model, disc, disc_probes
 
-from xrayinterp.concepts.probes import ProbeFilm, ProbeSet
+from xrayinterp.concepts.probes import ProbeFilm, ProbeSet, load_probe_set
 from xrayinterp.dissection.atlas import Atlas
 from xrayinterp.dissection.exemplars import exemplars, strongest_films
+from xrayinterp.dissection.io import load_atlas
 from xrayinterp.dissection.network import dissect
+from xrayinterp.dissection.shelf import builtin_folder
 from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.models.zoo import load_model
 
 QUICK = {"permutations": 19, "bootstraps": 10, "progress": False, "reference": ()}
 
@@ -96,7 +100,23 @@ def test_names_alone_without_the_films(atlas: Atlas, probes: ProbeSet) -> None:
 
 
 def test_strongest_films_are_those_the_atlas_names(atlas: Atlas, probes: ProbeSet) -> None:
-    assert tuple(strongest_films(blob_model(), "maps", 0, probes.films)) == atlas.rows[0].exemplars
+    strongest = strongest_films(blob_model(), "maps", probes.films, progress=False)
+    named = {row.unit: row.exemplars for row in atlas.rows if row.exemplars}
+    assert {unit: strongest[unit] for unit in named} == named and 0 in named
+    other = [film.id for film in probes.films][:1]
+    assert [one.film for one in exemplars(blob_model(), atlas, "maps", 0, probes, names=other)] == other
+
+
+@pytest.mark.data
+def test_a_real_unit_on_real_films(data_root: Path) -> None:
+    model, probes = load_model("compact"), load_probe_set("chestx-det", root=data_root, splits=["test"], limit=12)
+    shipped = load_atlas(builtin_folder() / "compact.chestx-det.parquet", model)
+    row = max((row for row in shipped.rows if row.label and row.layer == "norm5"), key=lambda row: row.iou)
+    names = strongest_films(model, "norm5", probes.films, progress=False)[row.unit]
+    found = exemplars(model, shipped, "norm5", row.unit, probes, names=names)
+    assert [one.film for one in found] == list(names)
+    assert found[0].region.any() and 0 <= found[0].crop.min() <= found[0].crop.max() <= 1
+    assert all((one.peak > row.threshold) or not one.region.any() for one in found)
 
 
 def test_what_the_atlas_does_not_know_is_named(atlas: Atlas) -> None:

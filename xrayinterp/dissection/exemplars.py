@@ -19,7 +19,10 @@ from ..models.chest_model import ChestModel
 from ..operators.taps import feature_maps
 from .atlas import Atlas, AtlasRow
 from .cells import FACTOR
+from .pooled import pooled_values
 
+EXEMPLARS = 5
+"""Films a unit."""
 MARGIN = 0.1
 """What is kept around a region, as a share of the film's short side."""
 
@@ -51,6 +54,7 @@ def exemplars(
     unit: int,
     probes: ProbeSet | None = None,
     *,
+    names: Sequence[str] | None = None,
     fit: Fit = "crop",
     margin: float = MARGIN,
 ) -> tuple[Exemplar, ...]:
@@ -60,6 +64,7 @@ def exemplars(
 
     Args:
         probes: the films the atlas was made of, in whole or in part; films that are not in it are named only.
+        names: of the films to show; None takes those that the atlas names.
         fit: how films are cut, as when they were dissected.
         margin: kept around the region, as a share of the film's short side.
 
@@ -72,7 +77,7 @@ def exemplars(
     row = _row(atlas, layer, unit)
     films = {film.id: film for film in probes.films} if probes is not None else {}
     out = []
-    for name in row.exemplars:
+    for name in row.exemplars if names is None else names:
         if name not in films:
             out.append(Exemplar(name))
             continue
@@ -82,14 +87,13 @@ def exemplars(
     return tuple(out)
 
 
-def strongest_films(model: ChestModel, layer: str, unit: int, films: Sequence[ProbeFilm], count: int = 5) -> list[str]:
-    """Names of the films of highest mean of one unit, one forward a film: for atlases shipped without film names."""
-    path = model.layer(layer).path
-    means = []
-    for film in films:
-        _, maps = feature_maps(model.module, model.prepare_pixels(film.pixels()), [path])
-        means.append(float(maps[path][0, unit].double().mean()))
-    return [films[i].id for i in np.argsort(-np.array(means), kind="stable")[:count]]
+def strongest_films(
+    model: ChestModel, layer: str, films: Sequence[ProbeFilm], count: int = EXEMPLARS, *, progress: bool = True
+) -> tuple[tuple[str, ...], ...]:
+    """Names of the films of highest mean, strongest first, for every unit: for atlases shipped without film names."""
+    values, _ = pooled_values(model, films, layer, progress=progress)
+    order = np.argsort(-values, axis=0, kind="stable")[:count].T
+    return tuple(tuple(films[i].id for i in row) for row in order)
 
 
 def _row(atlas: Atlas, layer: str, unit: int) -> AtlasRow:

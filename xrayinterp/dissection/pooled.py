@@ -77,28 +77,39 @@ def pool_units(
         XrayInterpError: `unknown-layer` where the model has no such layer or its logits are not a linear function of
             that layer's pooled map; `bad-option` without films.
     """
+    weights, bias = linear_head(model, layer)
+    values, logits = pooled_values(model, films, layer, fit=fit, batch=batch, progress=progress)
+    names, patients = tuple(film.id for film in films), tuple(film.patient for film in films)
+    read = PooledUnits(model.findings, names, patients, values, logits, weights, bias)
+    _check(read, model, layer)
+    return read
+
+
+def pooled_values(
+    model: ChestModel,
+    films: Sequence[Shown],
+    layer: str = LAST,
+    *,
+    fit: Fit = "crop",
+    batch: int = 16,
+    progress: bool = True,
+) -> tuple[Floats, Floats]:
+    """Means over positions of any layer's rectified maps, (N, U), and the logits (N, F), one forward a film.
+
+    Raises:
+        XrayInterpError: `unknown-layer`, `bad-option` without films.
+    """
+    path, values, logits = model.layer(layer).path, [], []
     if not films:
         raise XrayInterpError(Code.BAD_OPTION, f"{model.name!r} was given no film to read.", "Name at least one.")
-    weights, bias = linear_head(model, layer)
-    path, values, logits = model.layer(layer).path, [], []
     starts = range(0, len(films), batch)
-    bar = {"console": Console(stderr=True), "transient": True, "disable": not progress}
-    for start in track(starts, f"{model.name}: reading films", **bar):  # type: ignore[arg-type]
+    console = Console(stderr=True)
+    for start in track(starts, f"{model.name}: reading films", console=console, transient=True, disable=not progress):
         x = torch.cat([model.prepare_pixels(film.pixels(), fit) for film in films[start : start + batch]])
         out, maps = feature_maps(model.module, x, [path])
         values.append(maps[path].double().mean((2, 3)).cpu().numpy())
         logits.append(out.double().cpu().numpy())
-    read = PooledUnits(
-        model.findings,
-        tuple(film.id for film in films),
-        tuple(film.patient for film in films),
-        np.concatenate(values),
-        np.concatenate(logits),
-        weights,
-        bias,
-    )
-    _check(read, model, layer)
-    return read
+    return np.concatenate(values), np.concatenate(logits)
 
 
 def linear_head(model: ChestModel, layer: str = LAST) -> tuple[Floats, Floats]:
