@@ -50,8 +50,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", type=int, default=1600, help="training films, drawn by the seed")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--films", type=int, default=3000, help="training films, drawn by the seed")
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--permutations", type=int, default=100)
     parser.add_argument("--run", type=Path, default=training_folder() / "formation", help="folder of the training run")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -62,7 +62,10 @@ def _options() -> argparse.Namespace:
 
 def _train(options: argparse.Namespace) -> None:
     """Train, keeping the averaged weights after every epoch and those at birth."""
-    recipe = Recipe("formation", SHAPE, (Stage(SIZE, options.epochs),), len(FINDINGS), seed=SEED, augmentation=GENTLE)
+    stages = (Stage(SIZE, options.epochs),)
+    recipe = Recipe(
+        "formation", SHAPE, stages, len(FINDINGS), seed=SEED, batch=32, average=0.98, augmentation=GENTLE
+    )  # fmt: skip
     torch.manual_seed(SEED)
     newborn = DenseNet(SHAPE, len(FINDINGS))
     facts = {"findings": list(FINDINGS), "size": SIZE, "scale": 1.0, "detail": DETAIL, "task": "findings"}
