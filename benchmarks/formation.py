@@ -1,7 +1,7 @@
 """When do units come to detect concepts? The checkpoints of a short training run, dissected on unseen films.
 
 A small network learns the fourteen NIH labels on some films for a few epochs; its averaged weights are kept at birth
-and after every epoch. Writes formation.md beside this file. Needs XRAYINTERP_DATA; about four minutes on one thread.
+and after every epoch. Writes formation.md beside this file. Needs XRAYINTERP_DATA; about three minutes on one thread.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,14 +36,11 @@ SEED = 0
 def main() -> None:
     options = _options()
     options.checkpoints.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
     _train(options)
-    trained = time.perf_counter()
     probes = load_probe_set("chestx-det", splits=UNSEEN)
     found = formation(checkpoints_in(options.checkpoints), probes, "norm5", permutations=options.permutations)
-    seconds = trained - start, time.perf_counter() - trained
     log = (options.run / "formation.log.jsonl").read_text(encoding="utf-8").splitlines()
-    text = _document(found, [json.loads(line) for line in log], options, seconds)
+    text = _document(found, [json.loads(line) for line in log], options)
     options.out.write_text(text, encoding="utf-8")
 
 
@@ -86,9 +82,7 @@ def _set(split: str, limit: int | None) -> TrainingSet:
     return TrainingSet(squares(films, DETAIL), targets, FINDINGS, tuple(film.patient for film in films))
 
 
-def _document(
-    found: Formation, log: Sequence[dict[str, float]], options: argparse.Namespace, seconds: tuple[float, float]
-) -> str:
+def _document(found: Formation, log: Sequence[dict[str, float]], options: argparse.Namespace) -> str:
     scores = ["–", *(f"{line['val_auroc']:.3f}" for line in log)]
     detectors = [
         (curve.concept, *curve.detectors) if curve.detectable else (curve.concept, UNDETECTABLE)
@@ -104,9 +98,8 @@ def _document(
         f"A DenseNet of {found.units} last units learns the fourteen NIH labels on {options.films} films at {SIZE} "
         f"pixels, seed {SEED}; its averaged weights are dissected at {found.layer} over {found.probe}: {found.films} "
         f"films of {found.patients} patients it has not seen. Thresholds, labels and null ({options.permutations} "
-        f"permutations, p <= .05) are those of each checkpoint. One thread: {seconds[0]:.0f} s to train, "
-        f"{seconds[1]:.0f} s to dissect. One run, no interval: a few units more or fewer from one epoch to the next "
-        "say nothing.",
+        f"permutations, p <= .05) are those of each checkpoint. One run, no interval: a few units more or fewer from "
+        "one epoch to the next say nothing.",
         "## Detectors",
         _table(
             head,
