@@ -60,6 +60,7 @@ bench: $(VENV)/.test.stamp
 embedded: setup
 	$(BIN)/python -m xrayinterp.training.embedded
 	$(BIN)/python -m xrayinterp.dissection.shipped
+	$(BIN)/python -m xrayinterp.dissection.unit_facts
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.dx_factory import Encoding, dx, ramp, to_bytes
 from helpers.fake_explanation import fake_radiograph
+from helpers.unit_facts import some_facts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -244,6 +245,17 @@ def test_models_page_lists_every_model_and_what_is_known(app: AppTest):
     assert "0.500 (0.400 to 0.600)" in text(at)
     assert "not reliably" in text(at)
     assert "Research use only. Not for diagnosis." in text(at)
+
+
+def test_cards_tell_shortcut_units_and_what_could_not_be_found(app: AppTest, monkeypatch: pytest.MonkeyPatch):
+    facts = some_facts()
+    monkeypatch.setattr("xrayinterp.ui.cards.unit_facts_for", lambda entry: facts if entry.name == "compact" else None)
+    at = app.switch_page("xrayinterp/ui/pages/models.py").run()
+    assert not at.exception
+    assert [box.label for box in at.expander].count("Units: concepts and shortcuts") == 1
+    assert "burnt-in text: 1 unit fires on them: 3." in text(at)
+    assert "with the probe one: Marker. A count of 0 says nothing of these." in text(at)
+    assert "Disc (p)" in text(at)
 
 
 def test_fetching_offline_names_file_place_and_alternative(app: AppTest, monkeypatch: pytest.MonkeyPatch):

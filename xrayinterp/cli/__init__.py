@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from ..errors import Code, XrayInterpError
-from . import data, dissect, doctor, evaluate, films, models, page
+from . import data, dissect, doctor, evaluate, films, formation, models, page
 from .console import complain
 from .options import EXIT_INTERNAL, exit_status
 
@@ -47,6 +47,7 @@ def _root(
 app.command("explain")(films.explain)
 app.command("predict")(films.predict)
 app.command("dissect")(dissect.dissect)
+app.command("formation")(formation.formation)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

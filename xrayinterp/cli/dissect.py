@@ -12,6 +12,7 @@ import typer
 
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
+from .concept_table import concept_table
 from .console import remark
 from .options import Device, Model, Seed, open_model, split_list
 
@@ -24,11 +25,13 @@ Out = Annotated[
     Path,
     typer.Option("--out", "-o", help="Parquet file to write; a folder for several probe sets.", show_default=False),
 ]
-Probes = Annotated[
+Probes = Annotated[str, typer.Option(help="Probe set: films with masks of concepts.")]
+ProbeSets = Annotated[
     list[str] | None,
     typer.Option(
+        "--probes",
         help="Probe sets, films with masks of concepts, by commas or repeated; each film is read once for all of "
-        "them.  \\[default: chestx-det]"
+        "them.  \\[default: chestx-det]",
     ),
 ]
 Layers = Annotated[
@@ -73,7 +76,7 @@ Use = Annotated[bool, typer.Option("--use", help="Also keep it where the page an
 
 def dissect(
     out: Out,
-    probes: Probes = None,
+    probes: ProbeSets = None,
     model: Model = "compact",
     layer: Layers = None,
     definition: Definition = "khakzar2021",
@@ -155,4 +158,5 @@ def _remark_effort(effort: Effort) -> None:
 def _report(atlas: Atlas, out: Path) -> None:
     units = {(row.layer, row.unit) for row in atlas.rows}
     found = {(row.layer, row.unit) for row in atlas.rows if row.label}
+    concept_table(atlas)
     remark(f"{out}: {len(atlas.rows)} rows; {len(found)} of {len(units)} units are detectors of a concept.")

@@ -44,6 +44,7 @@ def show(name: Name) -> None:
         )
     else:
         typer.echo(f"Outputs: {', '.join(entry.findings)}")
+    _show_units(entry)
 
 
 @app.command()
@@ -68,6 +69,20 @@ def import_file(
 
     path = weights.import_weights(file, name)
     remark(f"{path.stem}: {path}")
+
+
+def _show_units(entry: ModelEntry) -> None:
+    from ..dissection.unit_facts import unit_facts_for
+    from ..report.unit_words import CONCEPT_COLUMNS, concept_caption, concept_rows, unit_lines
+
+    facts = unit_facts_for(entry)
+    if facts is None:
+        return
+    typer.echo(f"\n{concept_caption(facts)}:")
+    table(tuple(name.upper() for name in CONCEPT_COLUMNS), concept_rows(facts))
+    typer.echo()
+    for title, text in unit_lines(facts):
+        typer.echo(f"{title:<13}{text}")
 
 
 def _line(entry: ModelEntry) -> tuple[str, ...]:

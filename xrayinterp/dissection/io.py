@@ -17,6 +17,7 @@ from ..errors import Code, XrayInterpError
 from ..models.chest_model import ChestModel
 from ..paths import cache_dir
 from .atlas import Atlas, AtlasRow, Reference
+from .shelf import builtin_folder, same_weights, short_hash
 
 _KEY = b"xrayinterp.atlas"
 _FORMAT = 1
@@ -60,8 +61,8 @@ def load_atlas(path: Path, model: ChestModel | None = None) -> Atlas:
     if model is not None and not _applies(metadata, model):
         raise XrayInterpError(
             Code.ATLAS_MISMATCH,
-            f"{path} is an atlas of {metadata['model']!r} with weights {_short(metadata['model_sha256'])}, "
-            f"not of {model.name!r} with weights {_short(model.card.sha256)}.",
+            f"{path} is an atlas of {metadata['model']!r} with weights {short_hash(metadata['model_sha256'])}, "
+            f"not of {model.name!r} with weights {short_hash(model.card.sha256)}.",
             f"Make one for this model: xrayinterp dissect --model {model.name}.",
         )
     table = pq.read_table(path, columns=_SCHEMA.names)
@@ -92,11 +93,6 @@ def atlases_for(model: ChestModel) -> tuple[Atlas, ...]:
         own = [_unchanged_atlas(path, path.stat().st_mtime_ns) for path in paths]
         found |= {atlas.probe: atlas for atlas in own}
     return tuple(found.values())
-
-
-def builtin_folder() -> Path:
-    """Where the shipped atlases lie."""
-    return Path(__file__).parent / "builtin"
 
 
 @lru_cache(maxsize=16)
@@ -143,10 +139,4 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
 
 def _applies(metadata: dict[str, Any], model: ChestModel) -> bool:
-    """Made of the same weights; where neither has a hash, of a model of the same name."""
-    same_hash: bool = metadata["model_sha256"] == model.card.sha256
-    return same_hash and (model.card.sha256 is not None or metadata["model"] == model.name)
-
-
-def _short(sha256: str | None) -> str:
-    return "of no recorded hash" if sha256 is None else f"{sha256[:12]}…"
+    return same_weights(metadata["model"], metadata["model_sha256"], model.name, model.card.sha256)

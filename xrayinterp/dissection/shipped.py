@@ -19,8 +19,9 @@ from ..models.zoo import load_model
 from ..training.checkpoints import training_folder
 from ..training.recipes import COMPACT
 from .atlas import Atlas
-from .io import builtin_folder, save_atlas
+from .io import save_atlas
 from .network import dissect
+from .shelf import builtin_folder
 
 UNSEEN = ("probe", "val", "test")
 """Splits of mask films no built-in model was trained on."""

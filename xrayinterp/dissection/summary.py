@@ -9,6 +9,8 @@ from statistics import median
 from .atlas import Atlas, AtlasRow
 from .labels import MIN_IOU
 
+UNDETECTABLE = "undetectable with this probe"
+
 
 @dataclass(frozen=True)
 class ConceptSummary:
@@ -38,6 +40,11 @@ class ConceptSummary:
     def detectable(self) -> bool:
         """False where no unit could reach IoU .04 on this probe set, because the concept covers too little or much."""
         return self.highest_ceiling > MIN_IOU
+
+    @property
+    def counted(self) -> str:
+        """The number of detectors as tables tell it; where there could be none that is said, since 0 would mislead."""
+        return str(self.detectors) if self.detectable else UNDETECTABLE
 
 
 def summary(atlas: Atlas) -> tuple[ConceptSummary, ...]:

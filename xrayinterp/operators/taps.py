@@ -139,10 +139,14 @@ def _tapped(module: nn.Module, paths: tuple[str, ...]) -> _Tapped:
         return known[paths]
 
 
+def structural_copy(module: nn.Module) -> nn.Module:
+    """A copy that shares every parameter and buffer with `module`: hooks on it leave the original untouched."""
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in _tensors(module)})
+
+
 def _copy(module: nn.Module, paths: tuple[str, ...]) -> _Tapped:
-    shared = _tensors(module)
-    twin = copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
-    tapped = _Tapped(twin, shared, _training(module))
+    twin = structural_copy(module)
+    tapped = _Tapped(twin, _tensors(module), _training(module))
     submodules = dict(twin.named_modules())
     for path in paths:
         if path not in submodules:

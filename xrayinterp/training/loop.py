@@ -23,6 +23,8 @@ from ..models.prepare import resize
 from .augment import Augmentation, augment
 from .films import TrainingSet
 
+AfterEpoch = Callable[[int, DenseNet], None]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -76,8 +78,11 @@ def train(
     start: DenseNet | None = None,
     teachers: Sequence[Teacher] = (),
     device: str = "cpu",
+    after_epoch: AfterEpoch | None = None,
 ) -> DenseNet:
     """Train by `recipe` and return the averaged weights of the best validation epoch.
+
+    `after_epoch` is called with the number of each epoch that ends, from 1, and its averaged weights, in eval mode.
 
     Progress survives an interruption: `folder/<name>.last.pt` is written after every epoch and resumed from;
     `folder/<name>.log.jsonl` holds one line an epoch. The same seed gives the same order of films and augmentation.
@@ -98,6 +103,8 @@ def train(
             logits = predict(run.averaged, val.films, size)
             score = mean_auroc(val.targets[:, : recipe.scored].numpy(), logits[:, : recipe.scored])
             run.conclude(size, loss, score, eligible=size == sizes[-1])
+            if after_epoch is not None:
+                after_epoch(run.epoch, run.averaged)
             progress.update(bar, description=f"epoch {run.epoch}/{len(sizes)} val AUROC {score:.3f}")
     return run.chosen()
 

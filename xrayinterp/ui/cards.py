@@ -7,9 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from ..dissection.unit_facts import UnitFacts, unit_facts_for
 from ..errors import XrayInterpError
 from ..models.card import FindingMetrics, OperatingPoint
 from ..models.registry import ModelEntry
+from ..report.unit_words import CONCEPT_COLUMNS, concept_caption, concept_rows, unit_lines
 from ..report.words import readable
 from . import page, services
 
@@ -30,6 +32,9 @@ def model_card(entry: ModelEntry) -> None:
         if entry.task == "findings":
             with st.expander("Measured, finding by finding"):
                 _metrics(entry)
+        if (facts := unit_facts_for(entry)) is not None:
+            with st.expander("Units: concepts and shortcuts"):
+                _units(facts)
         with st.expander("Limits"):
             page.bullets(card.limits or ("None are stated.",))
 
@@ -97,6 +102,12 @@ def _metrics(entry: ModelEntry) -> None:
     ]
     columns = ("Output", "AUROC (95 % interval)", "Positive patients", "Sensitivity", "Specificity", "Assessed")
     page.table(columns, rows, f"Measured figures of {entry.name}")
+
+
+def _units(facts: UnitFacts) -> None:
+    page.facts(unit_lines(facts))
+    if rows := concept_rows(facts):
+        page.table(CONCEPT_COLUMNS, rows, concept_caption(facts))
 
 
 def _metric_row(finding: str, metrics: FindingMetrics | None, point: OperatingPoint | None) -> tuple[str, ...]:
