@@ -79,11 +79,13 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     assert spent < 0.5  # processor time: a busy machine slows the clock on the wall, not this
-    for command in ("explain", "predict", "dissect", "models", "data", "schema", "doctor", "app"):
+    for command in ("explain", "predict", "dissect", "formation", "models", "data", "schema", "doctor", "app"):
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["explain", "predict", "dissect", "models", "data", "schema", "doctor", "app"])
+@pytest.mark.parametrize(
+    "command", ["explain", "predict", "dissect", "formation", "models", "data", "schema", "doctor", "app"]
+)
 def test_every_command_has_help(cli: Callable[..., Done], command: str) -> None:
     done = cli(command, "--help")
     assert done.status == 0
@@ -373,10 +375,32 @@ def test_dissect_writes_one_row_a_unit_and_concept(cli: Callable[..., Done], tmp
     assert len(pairs) == len(set(atlas["unit"])) * len(set(atlas["concept"]))
     assert set(atlas["layer"]) == {"norm5"}
     assert "units are detectors" in done.err
+    told = {line.split("  ")[1].strip(): line for line in done.out.splitlines()[1:]}
+    assert set(told) == set(atlas["concept"])
+    for concept, line in told.items():  # four films do not show every finding
+        best = max(c for c, name in zip(atlas["ceiling"], atlas["concept"], strict=True) if name == concept)
+        assert ("undetectable with this probe" in line) == (best <= 0.04), line
     assert not np.isnan(np.array(atlas["iou"], dtype=float)).any()
     film = film_png(tmp_path / "film.png")
     assert cli("explain", film, "--out", tmp_path / "out", "--view", "PA").status == 0
     assert json.loads((tmp_path / "out" / "film.json").read_text())["semantic"]["probes"] == ["phantom"]
+
+
+def test_formation_tells_every_checkpoint(cli: Callable[..., Done], tmp_path: Path) -> None:
+    assert cli("formation", tmp_path / "absent").status == 2
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    assert cli("formation", folder, "--probes", "phantom").err.startswith("error [not-found]: ")
+    for step in (1, 10, 2):
+        write_small_builtin(folder, f"step-{step}", FINDINGS)
+    options = ("--probes", "phantom", "--limit", "4", "--permutations", "19")
+    done = cli("formation", folder, *options, "--out", tmp_path / "curves.json")
+    assert done.status == 0, done.err
+    assert re.search(r"CONCEPT +step-1 +step-2 +step-10\n", done.out)
+    assert "labelled units" in done.out and "undetectable with this probe" in done.out
+    curves = json.loads((tmp_path / "curves.json").read_text())
+    assert curves["checkpoints"] == ["step-1", "step-2", "step-10"]
+    assert all(len(curve["detectors"]) == 3 for curve in curves["curves"])
 
 
 def test_app_starts_streamlit_on_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
