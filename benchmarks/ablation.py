@@ -2,7 +2,7 @@
 
 For findings whose concept labels units of that block: labels from one half of the patients, films of the other, both
 ways; random units are matched on gradient x activation. Writes ablation.md beside this file. Needs XRAYINTERP_DATA;
-about four minutes on one thread.
+about two minutes on one thread.
 """
 
 from __future__ import annotations

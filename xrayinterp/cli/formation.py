@@ -10,7 +10,7 @@ import typer
 
 from ..errors import Code, XrayInterpError
 from .console import remark, table
-from .dissect import Data, Limit, Permutations, Probes, Splits
+from .dissect import Data, Limit, Permutations, Splits
 from .options import Seed, open_model, split_list
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
+ProbeName = Annotated[str, typer.Option("--probes", help="Probe set: films with masks of concepts.")]
 Like = Annotated[str | None, typer.Option(help="The model whose network state dicts are of.", show_default=False)]
 LayerName = Annotated[str, typer.Option("--layer", "-l", help="The layer to follow.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="JSON file to write as well.", show_default=False)]
@@ -32,7 +33,7 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="JSON file to writ
 
 def formation(
     folder: Folder,
-    probes: Probes = "chestx-det",
+    probes: ProbeName = "chestx-det",
     layer: LayerName = "norm5",
     like: Like = None,
     out: Out = None,
