@@ -235,6 +235,7 @@ EMPTY = box(0, 0, 0, 0)
             {"left": box(40, 190, 200, 250), "right": box(40, 190, 100, 160)},
             "the two lungs found do not lie side by side",
         ),
+        ({"left": box(5, 90, 40, 112), "right": box(91, 180, 160, 216)}, "the two lungs found do not lie side by side"),
         ({"heart": EMPTY}, "no heart was found"),
         ({"heart": box(90, 200, 200, 250)}, "what was found as heart does not lie between the lungs"),
         ({"heart": box(90, 200, 100, 230)}, "the heart's edge cannot be told from the chest wall"),

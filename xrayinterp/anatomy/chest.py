@@ -9,6 +9,8 @@ from ..models.segmentation import LEFT, RIGHT, BoolMask, Segmentation
 SIDES = ("image-left", "image-right")
 LEAST_LUNG = 0.02
 """Share of the film's square from which a mask can be a lung."""
+LEAST_TOGETHER = 0.5
+"""Share of the shorter lung's rows that the other one must reach too."""
 MOST_UNLIKE = 3.0
 """How many times larger than the other one lung may look."""
 
@@ -23,7 +25,9 @@ def doubt(segmentation: Segmentation) -> str | None:
     if large > MOST_UNLIKE * small:
         return "the two lungs found differ too much in size"
     (row, column), (other_row, other_column) = centre(left), centre(right)
-    if column >= other_column or abs(row - other_row) > other_column - column:
+    at_left, at_right = left.any(1), right.any(1)
+    together = (at_left & at_right).sum() / min(at_left.sum(), at_right.sum())
+    if column >= other_column or abs(row - other_row) > other_column - column or together < LEAST_TOGETHER:
         return "the two lungs found do not lie side by side"
     return None
 
