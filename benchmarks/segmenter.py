@@ -23,7 +23,7 @@ from xrayinterp.imaging.reader import read
 from xrayinterp.models.card import Interval
 from xrayinterp.models.segmentation import STRUCTURES
 from xrayinterp.models.segmenter import FOLDER, NAME, Segmenter, load_segmenter, segment
-from xrayinterp.models.zoo import BUILTIN_DIR, load_model
+from xrayinterp.models.zoo import BUILTIN_DIR, describe, load_model
 from xrayinterp.training.segmenter_films import outlined_films
 from xrayinterp.training.segmenter_measure import outlined_segmentation
 
@@ -94,20 +94,21 @@ def auroc_rows(films: Sequence[Film], values: np.ndarray) -> list[str]:
     views = np.array([film.view[:2] for film in films])
     splits = np.array([film.split for film in films])
     patients = np.array([film.patient for film in films])
+    large = np.array([film.native_width >= MIN_WIDTH for film in films])
     lines = ["| cardiomegaly by | films | view | positive | AUROC of the ratio | median ratio with / without |"]
     lines.append("|---|---|---|---|---|---|")
     for name, target, where in (
-        ("NIH label", labels, np.ones(len(films), dtype=bool)),
-        ("NIH label", labels, splits == "test"),
-        ("outline by radiologists (ChestX-Det)", outlined, np.ones(len(films), dtype=bool)),
+        ("NIH label, all splits", labels, large),
+        ("NIH label, test split", labels, large & (splits == "test")),
+        ("outline by radiologists (ChestX-Det), all splits", outlined, large),
+        ("the same, with films of 64 px", outlined, np.ones(len(films), dtype=bool)),
     ):
         for view in ("all", "PA", "AP"):
             keep = where & np.isfinite(target) & np.isfinite(values) & ((views == view) | (view == "all"))
             area = auroc_over_patients(values[keep], target[keep], patients[keep].tolist())
             sick = target[keep] > 0
             medians = " / ".join(f"{np.median(values[keep][part]):.2f}" for part in (sick, ~sick))
-            which = "test split" if where is not None and where.sum() < len(films) else "all splits"
-            lines.append(f"| {name}, {which} | {keep.sum()} | {view} | {sick.sum()} | {told(area)} | {medians} |")
+            lines.append(f"| {name} | {keep.sum()} | {view} | {sick.sum()} | {told(area)} | {medians} |")
     return lines
 
 
@@ -171,9 +172,10 @@ def main() -> None:
     weights = BUILTIN_DIR / FOLDER / f"{NAME}.safetensors"
     record = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     parameters = sum(p.numel() for p in segmenter.network.parameters())
-    films = load_films("nih", min_native_width=MIN_WIDTH)
+    films = load_films("nih")
     values, reasons, widths = ratios(films, segmenter)
     val = ", ".join(f"{name} {value:.3f}" for name, value in record["measured"]["val_dice"].items())
+    learnt = told(describe("compact").metrics["Cardiomegaly"].auroc)
     lines = [
         "# The segmenter of lungs, heart and mediastinum", "",
         f"{parameters:,} weights, {weights.stat().st_size / 1e6:.1f} MB. 95 % intervals over patients.", "",
@@ -183,7 +185,8 @@ def main() -> None:
         "From the segmenter's masks less that from GeneralBlockchain's outlines, same rule of measurement.", "",
         *against_readers(segmenter), "",
         "## Does the ratio tell cardiomegaly?", "",
-        "NIH films of 128 px and more; none was learnt from. Labels were mined from reports, views as the table says.",
+        "NIH films of 128 px and more; none was learnt from. Labels were mined from reports. For comparison, "
+        f"`compact`, which learnt this label, on the test split: {learnt}.",
         "", *auroc_rows(films, values), "", beside_polygons(films, widths), "",
         f"Measurable on {np.isfinite(values).sum()} of {len(films)} films.", "", *failures(films, reasons), "",
         "## Cost", "", "One thread, the machine shared with other work; medians of interleaved repeats.", "", *costs(),
