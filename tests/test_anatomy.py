@@ -58,16 +58,16 @@ PARTS = parts_of(CHEST)
         (box(45, 60, 150, 210), "image-right upper zone"),
         (box(70, 110, 195, 214), "image-right upper and middle zones"),
         (box(41, 189, 195, 214), "image-right lung, all zones"),
-        (box(120, 180, 120, 180), "over the heart and mediastinum"),
-        (box(92, 180, 150, 188), "over the heart and mediastinum"),  # the lung behind the heart counts as heart
+        (box(120, 180, 120, 180), "over heart and mediastinum"),
+        (box(92, 180, 150, 188), "over heart and mediastinum"),  # the lung behind the heart counts as heart
         (box(60, 85, 115, 140), "outside the lungs, between the lungs"),
         (box(5, 30, 60, 200), "outside the lungs, above the lungs"),
         (box(210, 250, 40, 100), "outside the lungs, below the image-left lung"),
         (box(210, 250, 150, 250), "outside the lungs, below the image-right lung"),
         (box(60, 180, 5, 30), "outside the lungs, lateral to the image-left lung"),
         (box(60, 180, 225, 250), "outside the lungs, lateral to the image-right lung"),
-        (box(150, 188, 80, 130), "over the heart and mediastinum and image-left lower zone"),
-        (box(150, 210, 42, 90), "image-left lower zone and below the image-left lung"),
+        (box(150, 188, 80, 130), "over heart and mediastinum, and image-left lower zone"),
+        (box(150, 210, 42, 90), "image-left lower zone, and below the image-left lung"),
     ],
 )
 def test_a_region_is_named_by_where_it_lies(region: np.ndarray, words: str) -> None:
@@ -291,6 +291,6 @@ def test_anatomy_of_a_phantom_speaks_of_its_maps_and_concepts() -> None:
     anatomy = anatomy_of(segmentation, square, [("m", values, False)], {"Heart": values, "None": 0 * values})
     place = anatomy.of("m")
     assert place is not None
-    assert place.supports == "over the heart and mediastinum"
-    assert anatomy.concepts == {"Heart": "over the heart and mediastinum"}
+    assert place.supports == "over heart and mediastinum"
+    assert anatomy.concepts == {"Heart": "over heart and mediastinum"}
     assert anatomy.of("other") is None

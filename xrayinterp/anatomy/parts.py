@@ -83,7 +83,7 @@ def _outside(segmentation: Segmentation) -> npt.NDArray[np.int8]:
 def place_region(region: BoolMask, parts: Parts) -> str | None:
     """Where a region (d, d) over the square of the segmentation lies; None for an empty one.
 
-    "image-right lower zone", "image-left middle and lower zones and over the heart and mediastinum", "image-right
+    "image-right lower zone", "image-left middle and lower zones, and over heart and mediastinum", "image-right
     costophrenic area", "outside the lungs, below the image-left lung".
     """
     counts = np.bincount(parts.labels[region], minlength=len(PARTS))
@@ -118,7 +118,7 @@ def named(weights: Mapping[Part, float]) -> str:
     chosen = order[:1]
     if len(order) > 1 and sum(places[order[0]].values()) < NAMED * total:
         chosen += [place for place in order[1:2] if sum(places[place].values()) >= LEAST_NAMED * total]
-    said = " and ".join(_worded(side, part, places[side, part]) for side, part in chosen)
+    said = ", and ".join(_worded(side, part, places[side, part]) for side, part in chosen)
     return f"outside the lungs, {said}" if all(part in OUTSIDE for _, part in chosen) else said
 
 
@@ -127,7 +127,7 @@ def _worded(side: str, part: str, inside: Mapping[str, float]) -> str:
 
 
 _PLACES = {
-    OVER_HEART: "over the heart and mediastinum",
+    OVER_HEART: "over heart and mediastinum",
     BETWEEN: "between the lungs",
     ABOVE: "above the lungs",
     BELOW: "below the {side} lung",

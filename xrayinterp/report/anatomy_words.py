@@ -75,5 +75,5 @@ def lines(explanation: Explanation) -> list[str]:
     if anatomy.doubt is not None:
         return [f"Lungs and heart were not found reliably ({anatomy.doubt}): places are told by thirds of the film."]
     terms = card()
-    by = f"By a segmenter of its own; {RESEARCH_ONLY[:1].lower()}{RESEARCH_ONLY[1:]}." if terms.research_only else ""
+    by = f"Segmenter: {RESEARCH_ONLY[:1].lower()}{RESEARCH_ONLY[1:]}." if terms.research_only else ""
     return [heart_line(anatomy, explanation.radiograph), *([by] if by else [])]
