@@ -189,8 +189,8 @@ def main() -> None:
         f"`compact`, which learnt this label, on the test split: {learnt}.",
         "", *auroc_rows(films, values), "", beside_polygons(films, widths), "",
         f"Measurable on {np.isfinite(values).sum()} of {len(films)} films.", "", *failures(films, reasons), "",
-        "## Cost", "", "One thread on a busy machine, so only the last column counts; medians of interleaved repeats.", "", *costs(),
-        "",
+        "## Cost", "", "One thread on a busy machine, so only the last column counts; medians of interleaved repeats.",
+        "", *costs(), "",
     ]  # fmt: skip
     RESULT.write_text("\n".join(lines), encoding="utf-8")
 
