@@ -18,6 +18,7 @@ from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.explanation import Explanation, explain, predict, trace
 from xrayinterp.models.chest_model import ChestModel, FindingMetrics, OperatingPoint
 from xrayinterp.models.prediction import default_finding, predictions
+from xrayinterp.models.registry import BUILTIN_ENV
 
 MODEL = tiny_model()
 FILM = fake_radiograph()
@@ -63,6 +64,19 @@ def test_an_explanation_holds_what_a_page_needs() -> None:
     assert 0 <= e.model_view.min() < e.model_view.max() <= 1
     np.testing.assert_allclose(e.model_view, (x[0, 0].numpy() + 1) / 2, rtol=1e-6)
     assert (e.reader, e.provenance["seed"], e.severity) == ({"comment": "old film"}, 3, None)
+
+
+def test_anatomy_is_found_once_handed_on_or_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    e = explain(FILM, MODEL, "Mass", ("gradient",), atlases=KNOWN)
+    assert e.anatomy is not None
+    assert e.anatomy.square == MODEL.frame(FILM)
+    known = e.anatomy.segmentation
+    again = explain(FILM, MODEL, "Effusion", ("gradcam_signed",), atlases=KNOWN, anatomy=known)
+    assert again.anatomy is not None
+    assert again.anatomy.segmentation is known
+    assert explain(FILM, MODEL, "Mass", atlases=KNOWN, anatomy=False).anatomy is None
+    monkeypatch.setenv(BUILTIN_ENV, str(tmp_path))
+    assert explain(FILM, MODEL, "Mass", atlases=KNOWN).anatomy is None  # no segmenter on this machine
 
 
 def test_its_maps_are_those_of_attribute() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from .anatomy import Anatomy, anatomy_of
 from .attribution import Forward, native_map
 from .attribution.registry import method_named
 from .dissection.atlas import Atlas
@@ -20,10 +21,12 @@ from .dissection.io import atlases_for
 from .errors import Code, Warned, XrayInterpError
 from .evaluation.lamps import MapTrust, lamps_named
 from .evaluation.trust import map_trust
-from .imaging.geometry import Fit
+from .imaging.geometry import Fit, Frame, frame
 from .imaging.radiograph import Radiograph
 from .models.chest_model import Card, ChestModel
 from .models.prediction import Prediction, Severity, default_finding, predictions, severity
+from .models.segmentation import Segmentation
+from .models.segmenter import segment
 from .models.zoo import load_model
 from .semantics import LAYER, SemanticAttribution, concept_regions, split
 
@@ -57,7 +60,8 @@ class Explanation:
     `regions` maps a concept to float32 (8h, 8w) over the model's square: the signed contributions of its units where
     they fire (above their thresholds), 0 elsewhere. `model_view` is the input the model saw, float32 (S, S) in [0, 1].
     `reader` holds what a reader typed in (reference, comment, side). `provenance` holds versions, hashes, recipe, seed.
-    `trust` holds the trust strip of each map, empty where it was not asked for.
+    `trust` holds the trust strip of each map, empty where it was not asked for. `anatomy` says where maps and concepts
+    lie and how wide the heart is; None where it was not asked for or the segmenter's weights are not there.
     """
 
     radiograph: Radiograph
@@ -77,6 +81,7 @@ class Explanation:
     provenance: Mapping[str, Any]
     reader: Mapping[str, str]
     trust: tuple[MapTrust, ...] = ()
+    anatomy: Anatomy | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +150,7 @@ def explain(
     trace: Trace | None = None,
     atlases: Sequence[Atlas] | None = None,
     trust: Sequence[str] | bool = False,
+    anatomy: Segmentation | bool = True,
 ) -> Explanation:
     """Predict one film and explain one finding: its maps, and its logit split exactly over concepts.
 
@@ -161,6 +167,7 @@ def explain(
         atlases: what is known of the model's units; None takes those shipped or made for it.
         trust: measure the trust strip of every map: True for all lamps, or names in `evaluation.lamps.LAMPS`. Costs
             about 60 forwards a map of a single-pass method.
+        anatomy: where lungs and heart lie on the film: True has it segmented, at the cost of about one forward.
 
     Raises:
         XrayInterpError: `unknown-model`, `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`; `internal`
@@ -176,6 +183,8 @@ def explain(
     predicted = predictions(chosen, run.logits)
     target = default_finding(chosen, predicted) if finding is None else finding
     semantic = split(chosen, run.maps, run.logits, target, known)
+    maps = tuple(saliency(run, target, method, values) for method, values in settings.items())
+    regions = concept_regions(chosen, run.maps, target, known)
     return Explanation(
         radiograph=radiograph,
         fit=fit,
@@ -187,8 +196,8 @@ def explain(
         predictions=predicted,
         severity=severity(chosen, predicted),
         semantic=semantic,
-        maps=tuple(saliency(run, target, method, values) for method, values in settings.items()),
-        regions=concept_regions(chosen, run.maps, target, known),
+        maps=maps,
+        regions=regions,
         model_view=((run.forward.x[0, 0] / chosen.scale + 1) / 2).clamp(0, 1).cpu().numpy(),
         warnings=(*radiograph.warnings, *_warnings(radiograph, chosen)),
         provenance=_provenance(run, known, settings, seed),
@@ -198,6 +207,7 @@ def explain(
             for method, values in settings.items()
             if lamps
         ),
+        anatomy=_anatomy(radiograph, frame(*radiograph.shape, fit), maps, regions, anatomy),
     )
 
 
@@ -211,6 +221,19 @@ def saliency(run: Trace, finding: str, method: str, options: Mapping[str, Any] |
     settings = chosen.settings(options or {})
     values = native_map(run.forward, run.model.index(finding), method, **settings)
     return SaliencyMap(method, values[0, 0].float().cpu().numpy(), chosen.signed, settings)
+
+
+def _anatomy(
+    radiograph: Radiograph,
+    square: Frame,
+    maps: Sequence[SaliencyMap],
+    regions: Mapping[str, npt.NDArray[np.float32]],
+    wanted: Segmentation | bool,
+) -> Anatomy | None:
+    segmentation = wanted if isinstance(wanted, Segmentation) else segment(radiograph) if wanted else None
+    if segmentation is None:
+        return None
+    return anatomy_of(segmentation, square, [(m.method, m.values, m.signed) for m in maps], regions)
 
 
 def _resolved(model: ChestModel | str) -> ChestModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from xrayinterp.dissection.atlas import Atlas, AtlasRow, Reference
 from xrayinterp.dissection.io import save_atlas
 from xrayinterp.models.documents import read_record
 from xrayinterp.models.layout import dissection_layers
+from xrayinterp.models.registry import BUILTIN_DIR
+from xrayinterp.models.segmenter import FOLDER
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
@@ -21,7 +24,12 @@ UNITS_PER_CONCEPT = 3
 
 
 def write_page_models(folder: Path, cache: Path) -> None:
-    """`compact` (14 findings, Hernia not assessed, with an atlas) and `brixia` (six zones and their sum, without)."""
+    """`compact` (14 findings, Hernia not assessed, with an atlas) and `brixia` (six zones and their sum, without).
+
+    The segmenter is the shipped one, where there is one.
+    """
+    if (BUILTIN_DIR / FOLDER).is_dir():
+        shutil.copytree(BUILTIN_DIR / FOLDER, folder / FOLDER)
     points = {
         name: {"threshold": -0.2 + 0.05 * i, "sensitive": -0.6, "specific": 0.6, "sensitivity": 0.7,
                "specificity": 0.74, "measured_on": "val"}

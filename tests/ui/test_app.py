@@ -223,6 +223,27 @@ def test_a_synthetic_example_opens_with_its_view(app: AppTest):
     assert "heart size is overestimated" in text(at)
 
 
+def test_the_film_has_its_anatomy_in_words(app: AppTest):
+    at = next(button for button in app.button if button.label.endswith("AP")).click().run()
+    assert not at.exception
+    said = text(at)
+    assert "Cardiothoracic ratio" in said
+    assert "the usual limit of 0.50 does not apply" in said
+    assert "of the map lies in the lungs" in said
+    assert "research only" in said
+
+
+def test_a_page_without_a_segmenter_has_no_words_of_anatomy(app: AppTest, small_models: Path):
+    hidden = (small_models / "builtin" / "segmenter").rename(small_models / "segmenter")
+    try:
+        at = upload(app, ("film.png", png(5)))
+    finally:
+        hidden.rename(small_models / "builtin" / "segmenter")
+    assert not at.exception
+    assert "logit is made of" in text(at)
+    assert "Cardiothoracic" not in text(at)
+
+
 def test_public_examples_offline_are_declined_kindly(app: AppTest, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XRAYINTERP_EXAMPLES_URL", "http://127.0.0.1:9/")
     at = next(button for button in app.button if button.label == "Fetch public examples").click().run()

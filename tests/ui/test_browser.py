@@ -196,6 +196,20 @@ def test_the_map_is_off_until_asked_and_one_click_hides_it(page: Any, synthetic:
     assert picture(canvas) == before
 
 
+def test_lungs_and_heart_are_outlined_on_demand(page: Any):
+    page.get_by_role("button", name="enlarged heart, AP").click()
+    canvas = opened(page)
+    assert "Cardiothoracic ratio" in page.locator(".st-key-anatomy").inner_text()
+    button = page.locator('button[name="anatomy"]')
+    assert button.get_attribute("aria-pressed") == "false"
+    before = canvas.evaluate("c => c.toDataURL()")
+    button.click()
+    assert canvas.evaluate("c => c.toDataURL()") != before
+    canvas.press("a")
+    assert button.get_attribute("aria-pressed") == "false"
+    assert canvas.evaluate("c => c.toDataURL()") == before
+
+
 def test_window_zoom_and_invert_ask_nothing_of_the_server_and_survive_another_finding(page: Any, synthetic: bytes):
     drop(page, "film.dcm", synthetic)
     canvas = opened(page)

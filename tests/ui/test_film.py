@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from xrayinterp.anatomy import anatomy_of
 from xrayinterp.explanation import SaliencyMap
 from xrayinterp.imaging.geometry import frame
+from xrayinterp.models.segmentation import DETAIL, HEART, LEFT, RIGHT, Segmentation, on_grid
 from xrayinterp.ui.film import marks_of, outlines, viewer_message, windows
 
 
@@ -127,3 +129,27 @@ def test_sides_are_named_only_where_somebody_named_them(side, orientation, marks
 def test_the_message_never_names_a_file():
     _, said = message()
     assert set(said["film"]) == {"id", "png"}
+
+
+def test_lungs_and_heart_are_outlined_on_the_film_where_they_are():
+    height, width = fake_radiograph().shape
+    square = frame(height, width, "pad")
+    boxes = {LEFT: (100, 300, 80, 180), RIGHT: (100, 300, 280, 400), HEART: (200, 340, 190, 330)}
+    masks = {}
+    for name, (top, bottom, left, right) in boxes.items():
+        masks[name] = np.zeros((height, width), dtype=bool)
+        masks[name][top:bottom, left:right] = True
+    segmentation = Segmentation(square, {name: on_grid(mask, square) for name, mask in masks.items()})
+    anatomy = anatomy_of(segmentation, frame(height, width), [], {})
+    _, said = message(anatomy=anatomy)
+    (heart,) = said["anatomy"]["heart"]
+    xs, ys = np.array(heart).T
+    expected = (190, 330, 200, 340)
+    np.testing.assert_allclose((xs.min(), xs.max(), ys.min(), ys.max()), expected, atol=square.side / DETAIL)
+    assert len(said["anatomy"]["lungs"]) == 2
+    json.dumps(said["anatomy"])
+    assert message()[1]["anatomy"] is None
+    nothing = anatomy_of(
+        Segmentation(square, {name: 0 * mask > 0 for name, mask in segmentation.masks.items()}), square, [], {}
+    )
+    assert message(anatomy=nothing)[1]["anatomy"] is None

@@ -87,6 +87,10 @@ def explain(
             help="Also the trust strip of every map, into NAME.json: 40 to 70 runs of the model for most methods.",
         ),
     ] = False,
+    anatomy: Annotated[
+        bool,
+        typer.Option(help="Where maps lie on the chest, and the cardiothoracic ratio (research-only weights)."),
+    ] = True,
     view: StatedView = None,
     fit: StatedFit = FitOption.CROP,
     device: Device = "cpu",
@@ -121,6 +125,7 @@ def explain(
         seed=seed,
         atlases=atlases_for(chest_model),
         trust=trust,
+        anatomy=anatomy,
     )
     films = (open_film(name, view=view_of(view)) for name in names)
     done = [_explained(film, make, out, pdf=pdf) for film in tracked(films, len(names), "Explaining")]

@@ -193,6 +193,18 @@ def _manifest(path: Path, _changed: int) -> Manifest:
         raise XrayInterpError(Code.BAD_MANIFEST, f"{path} is not a model manifest: {error}.") from error
 
 
+def read_text(path: Path) -> Text:
+    """A YAML file that says no more than `Text` does, validated.
+
+    Raises:
+        XrayInterpError: `bad-manifest`, naming the field.
+    """
+    try:
+        return Text.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise XrayInterpError(Code.BAD_MANIFEST, f"{path} is not a model's text: {error}.") from error
+
+
 def read_record(weights: Path) -> Record | None:
     """The record of a safetensors file: `<name>.json` beside it, else its own header; None where there is neither.
 

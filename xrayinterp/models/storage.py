@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from pydantic import ValidationError
 
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from .architectures import DenseNet
 
 
+class Recorded(Protocol):
+    """What stands beside weights: a document that takes their SHA-256 and becomes text."""
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self:
+        """The same with some fields replaced."""
+        ...
+
+    def to_json(self) -> str:
+        """Its text."""
+        ...
+
+
 def save_builtin(folder: Path, name: str, module: DenseNet, measured: Mapping[str, Any]) -> Path:
     """Write a trained network and its measured record into `folder`; return the safetensors file.
 
@@ -30,12 +42,7 @@ def save_builtin(folder: Path, name: str, module: DenseNet, measured: Mapping[st
     Raises:
         XrayInterpError: `bad-manifest` for a record that does not fit, `weights-corrupt` where float16 overflows.
     """
-    import torch
-
-    state = {key: tensor.detach().cpu() for key, tensor in module.state_dict().items()}
-    state = {key: tensor.half() if tensor.ndim >= 2 else tensor for key, tensor in state.items()}
-    if bad := [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]:
-        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{name}: {bad[0]} is not finite in float16.")
+    state = as_stored(name, module.state_dict())
     raw = {**measured, "architecture": asdict(module.shape)}
     try:
         record = Record.model_validate(raw)
@@ -49,14 +56,29 @@ def save_builtin(folder: Path, name: str, module: DenseNet, measured: Mapping[st
     return write_weights(folder, name, state, record)
 
 
-def write_weights(folder: Path, name: str, state: Mapping[str, Tensor], record: Record) -> Path:
+def as_stored(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as the package stores them: kernels and matrices as float16, norms and biases as float32.
+
+    Raises:
+        XrayInterpError: `weights-corrupt` where float16 overflows.
+    """
+    import torch
+
+    stored = {key: tensor.detach().cpu() for key, tensor in state.items()}
+    stored = {key: tensor.half() if tensor.ndim >= 2 else tensor for key, tensor in stored.items()}
+    if bad := [key for key, tensor in stored.items() if not torch.isfinite(tensor).all()]:
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{name}: {bad[0]} is not finite in float16.")
+    return stored
+
+
+def write_weights(folder: Path, name: str, state: Mapping[str, Tensor], record: Recorded) -> Path:
     """Write tensors and record as a pair; see `place`."""
     from safetensors.torch import save
 
     return place(folder, name, save({key: tensor.contiguous() for key, tensor in state.items()}), record)
 
 
-def place(folder: Path, name: str, data: bytes, record: Record) -> Path:
+def place(folder: Path, name: str, data: bytes, record: Recorded) -> Path:
     """Write a safetensors file and its record, each replaced atomically; the record gets the file's SHA-256."""
     text = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}).to_json()
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ OPPOSES_PRINT = "#2a6cb8"
 """The blue of white paper; at least 3:1 against white."""
 UNNAMED_PRINT = "#5d6873"
 """The grey of white paper for units without a concept."""
+LUNGS, HEART = "#9fd6a4", "#dca8ea"
+"""Green and lilac: outlines of anatomy on a film, neither of them a colour of maps."""
 FRAME = "#d5dbe1"
 """The crop frame drawn on a film."""
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..explanation import Explanation, Prediction
-from . import colours, content_findings, content_semantic, content_trust, words
+from ..models import segmenter
+from . import anatomy_words, colours, content_findings, content_semantic, content_trust, words
 
 GENERAL_LIMITS = (
     "A map shows which parts of the film the score was made of. "
@@ -37,7 +38,7 @@ def content(explanation: Explanation) -> dict[str, Any]:
         "findings": None if severity else content_findings.findings(explanation),
         "glance": [] if severity else content_findings.at_a_glance(explanation.predictions),
         "shares": content_semantic.shares(explanation.semantic),
-        "units": content_semantic.units(explanation.semantic),
+        "units": content_semantic.units(explanation.semantic, explanation.anatomy),
         "trust": content_trust.trust(explanation),
         "card": _card(explanation),
         "limits": [*explanation.card.limits, *_grid_limit(explanation), *GENERAL_LIMITS],
@@ -101,6 +102,7 @@ def _facts(explanation: Explanation) -> list[list[str]]:
     film = explanation.radiograph
     source = film.source
     height, width = film.shape
+    anatomy = anatomy_words.lines(explanation)
     saw = "the whole film, padded to a square"
     if explanation.fit == "crop":
         saw = "the whole film" if height == width else "the square inside the frame; what lies outside had no influence"
@@ -112,7 +114,16 @@ def _facts(explanation: Explanation) -> list[list[str]]:
         ["Sides", words.sides(film, explanation.reader)],
         ["Model", f"{explanation.card.title} ({explanation.model})"],
         ["Model saw", saw],
+        *([["Anatomy", " ".join(anatomy)]] if anatomy else []),
+        *_places(explanation),
     ]
+
+
+def _places(explanation: Explanation) -> list[list[str]]:
+    """Where the first map lies; further maps say it beneath them."""
+    anatomy = explanation.anatomy
+    place = anatomy.of(explanation.maps[0].method) if anatomy and explanation.maps else None
+    return [["Map", anatomy_words.map_line(place)]] if place else []
 
 
 def _reader(reader: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -134,6 +145,9 @@ def _card(explanation: Explanation) -> list[list[str]]:
         ["Licence", card.licence],
         ["Weights SHA-256", explanation.model_sha256 or "not known"],
     ]
+    if explanation.anatomy is not None:
+        terms = segmenter.card()
+        rows += [["Anatomy by", f"{terms.title}. {terms.data}"], ["Its licence", terms.licence]]
     return [row for row in rows if row[1]]
 
 

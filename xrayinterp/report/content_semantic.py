@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..anatomy import Anatomy
 from ..semantics import SemanticAttribution, strength
 from . import charts, words
 
@@ -61,7 +62,7 @@ def _sums(semantic: SemanticAttribution) -> list[str]:
     return lines
 
 
-def units(semantic: SemanticAttribution) -> list[list[str]]:
+def units(semantic: SemanticAttribution, anatomy: Anatomy | None = None) -> list[list[str]]:
     """The strongest units, named or not, as rows of text: what each is, where it peaks, how good its name is."""
     strongest = [unit for concept in semantic.concepts for unit in concept.units] + list(semantic.rest)
     strongest.sort(key=strength, reverse=True)
@@ -69,7 +70,7 @@ def units(semantic: SemanticAttribution) -> list[list[str]]:
         [
             str(unit.unit),
             f"{words.readable(unit.concept)}-like" if unit.concept else "no concept",
-            words.place(unit.peak),
+            words.place(unit.peak, anatomy),
             "" if unit.iou is None else f"{unit.iou:.2f}" + ("" if unit.ceiling is None else f" of {unit.ceiling:.2f}"),
             "" if unit.precision is None else f"{unit.precision:.2f}",
             "" if unit.contrast is None else words.signed(unit.contrast),

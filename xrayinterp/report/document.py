@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from ..anatomy import MapPlace
 from ..errors import Code, XrayInterpError
 from ..evaluation.lamps import LAMPS, Reading
 from ..explanation import Explanation, Prediction, SaliencyMap
+from ..models import segmenter
 from ..semantics import ConceptShare, SemanticAttribution, UnitShare
+from . import anatomy_words
 from .schema import SCHEMA_VERSION, Document, UnitOut
 
 __all__ = ["Document", "read_document", "schema", "to_document"]
@@ -49,6 +53,7 @@ def to_document(explanation: Explanation, map_paths: Mapping[str, str | Path] | 
         "semantic": _semantic(explanation.semantic),
         "maps": [_map(saliency, paths.get(saliency.method)) for saliency in explanation.maps],
         "trust": [_trust(strip.method, reading) for strip in explanation.trust for reading in strip.readings],
+        "anatomy": _anatomy(explanation),
         "warnings": [{"code": str(warning.code), "message": warning.message} for warning in explanation.warnings],
         "reader": dict(explanation.reader),
         "provenance": {"seed": None, "versions": {}, **_plain(explanation.provenance)},
@@ -191,6 +196,34 @@ def _trust(method: str, reading: Reading) -> dict[str, Any]:
         "direction": LAMPS[reading.lamp].direction,
         "words": reading.words,
         "details": _plain(reading.details),
+    }
+
+
+def _anatomy(explanation: Explanation) -> dict[str, Any] | None:
+    anatomy = explanation.anatomy
+    if anatomy is None:
+        return None
+    ratio, terms = anatomy.cardiothoracic, segmenter.card()
+    return {
+        "segmenter_sha256": anatomy.segmentation.model_sha256,
+        "research_only": terms.research_only,
+        "licence": terms.licence,
+        "doubt": anatomy.doubt,
+        "maps": [_place(place) for place in anatomy.maps],
+        "concepts": dict(anatomy.concepts),
+        "cardiothoracic": ratio
+        and {**asdict(ratio), "ratio": ratio.ratio, "caveat": anatomy_words.CAVEATS[explanation.radiograph.view]},
+        "unmeasured": anatomy.unmeasured,
+    }
+
+
+def _place(place: MapPlace) -> dict[str, Any]:
+    return {
+        "method": place.method,
+        "supports": place.supports,
+        "opposes": place.opposes,
+        "shares": place.shares and asdict(place.shares),
+        "words": anatomy_words.map_line(place),
     }
 
 

@@ -85,7 +85,7 @@ def _map(explanation: Explanation, saliency: SaliencyMap, folder: Path, longest:
     return {
         "file": _saved(folder, f"map{number}", plates.overlay_plate(explanation, saliency, longest=longest)),
         "alt": f"The film with the map {words.method(saliency.method)} for {finding} over it: {colours}. "
-        + words.strongest(saliency),
+        + words.strongest(saliency, explanation.anatomy),
         "caption": f"{finding} · {words.method(saliency.method)} · {words.grid(saliency)}",
         "bar": _saved(folder, f"bar{number}", plates.bar_plate(saliency)) if limit else None,
         "low": low,

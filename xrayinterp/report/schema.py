@@ -166,6 +166,61 @@ class TrustOut(_Part):
     details: dict[str, JsonValue]
 
 
+class SharesOut(_Part):
+    """Shares of a map's absolute values: `lungs + heart - both + elsewhere` = 1.
+
+    `lungs` includes the lung behind the heart, `heart` is heart and mediastinum, `both` lies in both. `area` is the
+    lungs' share of what the model saw, which an even map would have in them.
+    """
+
+    lungs: float
+    heart: float
+    both: float
+    elsewhere: float
+    area: float
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _same(self.lungs + self.heart - self.both + self.elsewhere, 1.0, "the shares of a map", "the whole")
+        return self
+
+
+class MapPlaceOut(_Part):
+    """Where one method's map lies, in words by the sides of the image; null where it has no such part."""
+
+    method: str
+    supports: str | None
+    opposes: str | None
+    shares: SharesOut | None
+    words: str
+
+
+class CardiothoracicOut(_Part):
+    """Cardiothoracic ratio; widths in pixels of the film as read. `caveat` says what the view allows to conclude."""
+
+    ratio: Annotated[float, Field(gt=0)]
+    heart: float
+    thorax: float
+    caveat: str
+
+
+class AnatomyOut(_Part):
+    """Where maps and concepts lie by the segmenter of lungs, heart and mediastinum, and the cardiothoracic ratio.
+
+    `doubt` says why the segmentation cannot be a chest: there are then no words. `concepts`: where their units fire.
+    `unmeasured` says why there is no ratio.
+    """
+
+    segmenter_sha256: str | None
+    research_only: bool
+    licence: str
+    doubt: str | None
+    maps: list[MapPlaceOut]
+    concepts: dict[str, str]
+    cardiothoracic: CardiothoracicOut | None
+    unmeasured: str | None
+
+
 class WarningOut(_Part):
     """A reservation that stays with the result."""
 
@@ -199,6 +254,7 @@ class Document(_Part):
     semantic: SemanticOut
     maps: list[MapOut]
     trust: list[TrustOut]
+    anatomy: AnatomyOut | None = None
     warnings: list[WarningOut]
     reader: dict[str, str]
     provenance: ProvenanceOut

@@ -11,6 +11,7 @@ from ..imaging.radiograph import Radiograph
 from ..models.card import readable as readable  # what is printed and shown is told by one rule
 
 if TYPE_CHECKING:  # words are wanted before torch is there
+    from ..anatomy import Anatomy
     from ..explanation import Prediction, SaliencyMap
 
 DISCLAIMER = "Research use only. Not for diagnosis."
@@ -91,13 +92,15 @@ def structure_only(faults: Sequence[str]) -> str:
     return f"{STRUCTURE}: measured, its maps hardly change with {ignored}."
 
 
-def strongest(saliency: SaliencyMap) -> str:
-    """Where a map is strongest, as a sentence for those who cannot see it."""
+def strongest(saliency: SaliencyMap, anatomy: Anatomy | None = None) -> str:
+    """Where a map is strongest, as a sentence for those who cannot see it; by its anatomy where that is known."""
     sizes = np.abs(saliency.values)
     if not sizes.any():
         return "It is zero everywhere."
     row, column = np.unravel_index(int(sizes.argmax()), sizes.shape)
     peak = (float(row) + 0.5) / sizes.shape[0], (float(column) + 0.5) / sizes.shape[1]
+    if anatomy is not None and (words := anatomy.at(peak)) is not None:
+        return f"It is strongest here: {words}."
     return f"It is strongest in the {place(peak)} of the square that the model saw."
 
 
@@ -114,8 +117,13 @@ def scale(saliency: SaliencyMap, limit: float, ends: tuple[str, str] = ENDS) -> 
     return f"{ends[0]} −{small(limit)}", f"+{small(limit)} {ends[1]}"
 
 
-def place(peak: tuple[float, float]) -> str:
-    """Where a peak (y, x in [0, 1] of the model's square) lies: "image-right lower zone"."""
+def place(peak: tuple[float, float], anatomy: Anatomy | None = None) -> str:
+    """Where a peak (y, x in [0, 1] of the model's square) lies: "image-right lower zone".
+
+    By the film's own anatomy where it is known, else by thirds of the square.
+    """
+    if anatomy is not None and (words := anatomy.at(peak)) is not None:
+        return words
     y, x = peak
     height = "upper" if y < 1 / 3 else "middle" if y < 2 / 3 else "lower"
     if abs(x - 0.5) < 0.08:  # about the width of the spine and mediastinum

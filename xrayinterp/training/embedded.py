@@ -21,8 +21,9 @@ import typer
 from ..datasets.films import Film, load_films, load_manifest
 from ..models.architectures import DenseNet
 from ..models.chest_model import Calibration, FindingMetrics, Interval
+from ..models.segmenter import FOLDER
 from ..models.zoo import BUILTIN_DIR, save_builtin
-from . import brixia
+from . import brixia, segmenter_ship
 from .checkpoints import training_folder
 from .films import AUXILIARY, TrainingSet, any_finding, auxiliary_targets, finding_targets, squares
 from .loop import Recipe, Teacher, predict, softened, train
@@ -252,6 +253,12 @@ def control(device: Device = "cpu") -> None:
     save_builtin(training_folder(), "shuffled", model, facts)
 
 
+@app.command()
+def anatomy() -> None:
+    """Train the segmenter of lungs, heart and mediastinum on the processor, measure and ship it."""
+    segmenter_ship.make(BUILTIN_DIR / FOLDER)
+
+
 @app.command(name="brixia")
 def brixia_command() -> None:
     """Fine-tune `compact` on Brixia scores: one model a fold for honest errors, one on all films to ship."""
@@ -297,6 +304,7 @@ def everything(context: typer.Context, device: Device = "cpu") -> None:
         for step in (compact, weak, control):
             step(device)
         brixia_command()
+        anatomy()
 
 
 if __name__ == "__main__":

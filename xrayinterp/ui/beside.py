@@ -71,11 +71,11 @@ def explaining(asked: Question, method: str) -> Measurement[Explanation]:
     from ..explanation import explain
     from ..operators.interrupt import interruptible
 
-    ready = services.ready(asked.model)
+    ready, anatomy = services.ready(asked.model), services.segmented(asked.radiograph)
 
     def steps(cancelled: Callable[[], bool]) -> Iterator[Explanation]:
         with interruptible(cancelled):  # never across a yield: the mode would stay with whoever reads
-            made = explain(asked.radiograph, ready.model, asked.finding, (method,), fit=asked.fit)
+            made = explain(asked.radiograph, ready.model, asked.finding, (method,), fit=asked.fit, anatomy=anatomy)
         yield made
 
     return _kept("map", asked, (method,), steps)

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import approximate_polygon
 
+from ..anatomy import Anatomy
 from ..explanation import SaliencyMap
 from ..imaging.geometry import Frame
 from ..imaging.radiograph import Radiograph
 from ..models.prepare import on_film
+from ..models.segmentation import LEFT, RIGHT, Segmentation
 from ..report import colours, pictures
 from ..report.words import grid, method, readable, scale, strongest
 
@@ -53,6 +55,7 @@ def viewer_message(
     finding: str | None = None,
     region: tuple[str, FloatImage] | None = None,
     marks: tuple[str, str] = ("", ""),
+    anatomy: Anatomy | None = None,
 ) -> dict[str, Any]:
     """Everything the viewer draws, as JSON types.
 
@@ -63,6 +66,7 @@ def viewer_message(
         finding: what the map is about.
         region: a concept and its signed contributions (h, w) where its units fire.
         marks: side marks at the image's left and right edge; empty where nobody gave the sides.
+        anatomy: whose lungs and heart can be outlined; they are hidden until asked.
     """
     return {
         "film": {
@@ -72,10 +76,16 @@ def viewer_message(
         "frame": {"left": square.left, "top": square.top, "side": square.side},
         "map": None if saliency is None else _map(saliency, square, finding or ""),
         "region": None if region is None else _outline(np.sign(region[1]), square, 0.5),
+        "anatomy": None if anatomy is None or anatomy.doubt else structures(anatomy.segmentation),
         "presets": [{"name": w.name, "black": w.black, "white": w.white} for w in windows(radiograph.display)],
         "sides": {"left": marks[0], "right": marks[1]},
-        "colours": {"supports": colours.SUPPORTS, "opposes": colours.OPPOSES},
-        "alt": _alt(radiograph, saliency, finding, region),
+        "colours": {
+            "supports": colours.SUPPORTS,
+            "opposes": colours.OPPOSES,
+            "lungs": colours.LUNGS,
+            "heart": colours.HEART,
+        },
+        "alt": _alt(radiograph, saliency, finding, region, anatomy),
     }
 
 
@@ -85,6 +95,23 @@ def outlines(values: FloatImage, square: Frame, level: float) -> list[Line]:
     # positions count from the film's corner, contours from its first pixel's centre
     lines = (approximate_polygon(line + 0.5, 0.5) for line in found)  # type: ignore[no-untyped-call]
     return [[(round(float(x), 1), round(float(y), 1)) for y, x in line] for line in lines]
+
+
+def structures(segmentation: Segmentation) -> dict[str, list[Line]]:
+    """Outlines of lungs and of heart and mediastinum on the film, (x, y)."""
+    square, cells = segmentation.square, segmentation.detail
+    scale, start = square.side / cells, np.array([square.top, square.left])
+
+    def around(mask: npt.NDArray[np.bool_]) -> list[Line]:
+        found = (line for line in pictures.contours(mask.astype(np.float32), 0.5))
+        lines = ((line + 0.5) * scale + start for line in found)
+        return [
+            [(round(float(x), 1), round(float(y), 1)) for y, x in approximate_polygon(line, scale / 2)]  # type: ignore[no-untyped-call]
+            for line in lines
+        ]
+
+    left, right = (around(segmentation.masks[name]) for name in (LEFT, RIGHT))
+    return {"lungs": left + right, "heart": around(segmentation.heart)}
 
 
 def _map(saliency: SaliencyMap, square: Frame, finding: str) -> dict[str, Any]:
@@ -116,11 +143,12 @@ def _alt(
     saliency: SaliencyMap | None,
     finding: str | None,
     region: tuple[str, FloatImage] | None,
+    anatomy: Anatomy | None,
 ) -> str:
     view = "view not known" if radiograph.view == "unknown" else f"{radiograph.view} view"
     parts = [f"Chest radiograph, {view}, {radiograph.shape[1]} by {radiograph.shape[0]} pixels."]
     if saliency is not None:
-        parts.append(f"Map {method(saliency.method)} for {readable(finding or '')}. {strongest(saliency)}")
+        parts.append(f"Map {method(saliency.method)} for {readable(finding or '')}. {strongest(saliency, anatomy)}")
     if region is not None:
         fires = bool(np.any(region[1]))
         parts.append(f"{readable(region[0])}-like units fire {'in the outlined region' if fires else 'nowhere'}.")

@@ -8,6 +8,8 @@ from ..errors import Code
 from ..explanation import Explanation
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
+from ..models import segmenter
+from ..report import anatomy_words
 from ..report.words import method as method_words
 from . import beside, page, services
 from .film import marks_of, viewer_message
@@ -40,12 +42,14 @@ def film_panel(
         finding=explanation.finding if explanation else None,
         region=region,
         marks=marks_of(case.note.side, radiograph.source.orientation),
+        anatomy=explanation.anatomy if explanation else None,
     )
     with st.container(key="film"):
         film_viewer(message, key="viewer")
         if coming is not None:
             _coming(case, coming)
         if explanation is not None:
+            _anatomy(explanation)
             _methods(case, explanation)
         _cautions(case, radiograph, explanation)
 
@@ -71,6 +75,17 @@ def _coming(case: Case, work: Measurement[Explanation]) -> None:
                 st.rerun()
 
     watched(work, draw, key="coming-map")
+
+
+def _anatomy(explanation: Explanation) -> None:
+    """Where the map lies on the chest, and the width of the heart with its caveat."""
+    anatomy = explanation.anatomy
+    if anatomy is None:
+        return
+    place = anatomy.of(explanation.maps[0].method) if explanation.maps else None
+    said = [] if place is None else [("Map", anatomy_words.brief_line(place))]
+    with st.container(key="anatomy"):
+        page.facts([*said, ("Anatomy", " ".join(anatomy_words.lines(explanation)))])
 
 
 def _methods(case: Case, explanation: Explanation) -> None:
@@ -99,3 +114,6 @@ def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | Non
         research_maps(case)
         with st.expander("Limits of this model"):
             page.bullets(explanation.card.limits)
+            if explanation.anatomy is not None:
+                page.line("Limits of the segmenter of lungs and heart")
+                page.bullets(segmenter.card().limits)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from ..anatomy import Anatomy
 from ..explanation import Explanation
 from ..report.charts import ShareBar, reach, share_bars, share_label
 from ..report.words import place, plain, readable, signed, small
@@ -33,7 +34,7 @@ def semantics_panel(case: Case, explanation: Explanation) -> None:
         _bars(case, bars)
         _total(semantic, _raw(explanation), from_zero)
         _concepts(case, explanation)
-        _units(case, semantic, from_zero)
+        _units(case, explanation, from_zero)
         with st.expander("Split as a table"):
             page.table(
                 ("Concept", "Share", "of it where units fire"),
@@ -107,25 +108,28 @@ def _concepts(case: Case, explanation: Explanation) -> None:
     region = explanation.regions.get(case.concept or "")
     if case.concept and (region is None or not region.any()):
         page.line(f"{readable(case.concept)}-like units fire nowhere on this film.")
+    elif explanation.anatomy is not None and (where := explanation.anatomy.concepts.get(case.concept or "")):
+        page.line(f"{readable(case.concept or '')}-like units fire here: {where}.")
 
 
-def _units(case: Case, semantic: SemanticAttribution, from_zero: bool) -> None:
+def _units(case: Case, explanation: Explanation, from_zero: bool) -> None:
+    semantic, anatomy = explanation.semantic, explanation.anatomy
     units = [unit for concept in semantic.concepts for unit in concept.units if case.concept in (None, concept.concept)]
     units += [] if case.concept else semantic.rest
     units = sorted(units, key=lambda unit: abs(_amount(unit, from_zero=from_zero)), reverse=True)[:UNITS]
     whose = f"{readable(case.concept)}-like units" if case.concept else "Strongest units"
     with st.expander(f"{whose} ({len(units)})", expanded=case.concept is not None):
-        page.units([(unit_words(unit), _amount(unit, from_zero=from_zero)) for unit in units])
+        page.units([(unit_words(unit, anatomy), _amount(unit, from_zero=from_zero)) for unit in units])
 
 
-def unit_words(unit: UnitShare) -> str:
+def unit_words(unit: UnitShare, anatomy: Anatomy | None = None) -> str:
     """A unit as a sentence: number, what it is like and how well, where it contributes most."""
     like = "no concept" if unit.concept is None else f"{readable(unit.concept).lower()}-like"
     parts = [f"Unit {unit.unit}", like]
     if unit.iou is not None:
         most = "" if unit.ceiling is None else f" of at most {unit.ceiling:.2f}"
         parts.append(f"IoU {unit.iou:.2f}{most}")
-    return " · ".join([*parts, place(unit.peak)])
+    return " · ".join([*parts, place(unit.peak, anatomy)])
 
 
 def _total(semantic: SemanticAttribution, raw: str, from_zero: bool) -> None:

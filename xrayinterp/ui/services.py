@@ -32,6 +32,7 @@ from .threads import spawn
 if TYPE_CHECKING:
     from ..explanation import Explanation, SaliencyMap, Trace
     from ..models.chest_model import ChestModel
+    from ..models.segmentation import Segmentation
     from ..semantics import SemanticAttribution
 
 
@@ -79,6 +80,22 @@ def loaded(name: str, sha256: str | None) -> Loaded:
     return Loaded(load_model(name), Lock())
 
 
+@st.cache_resource(scope="session", max_entries=8, ttl=3600, show_spinner=False)
+def _segmented(sha256: str, recipe: str, _radiograph: Radiograph) -> Segmentation | None:
+    from ..models.segmenter import segment
+
+    return segment(_radiograph)
+
+
+def segmented(radiograph: Radiograph) -> Segmentation | bool:
+    """Lungs, heart and mediastinum of a film, found once whatever is asked of it; False without a segmenter.
+
+    Raises:
+        XrayInterpError: where the segmenter's files are damaged.
+    """
+    return _segmented(radiograph.sha256, radiograph.recipe, _radiograph=radiograph) or False
+
+
 @st.cache_resource(scope="session", max_entries=2, ttl=3600, show_spinner=False)
 def _traced(
     sha256: str, recipe: str, model: str, weights: str | None, fit: Fit, _radiograph: Radiograph, _ready: Loaded
@@ -109,8 +126,9 @@ def _explained(
     from ..explanation import explain
 
     ready, run = _run(_radiograph, model, fit)
+    anatomy = segmented(_radiograph)
     with ready.lock:
-        return explain(_radiograph, ready.model, finding, methods, fit=fit, trace=run)
+        return explain(_radiograph, ready.model, finding, methods, fit=fit, trace=run, anatomy=anatomy)
 
 
 def explained(
@@ -173,7 +191,7 @@ def kept(kind: str, key: tuple[Any, ...], wanted: tuple[Any, ...], _steps: Steps
 
 def forget() -> None:
     """Drop what this session keeps of its films, and end what still runs on them."""
-    for cache in (kept, _traced, _explained, _mapped, _splits):
+    for cache in (kept, _segmented, _traced, _explained, _mapped, _splits):
         cache.clear()
 
 

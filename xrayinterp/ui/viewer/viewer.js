@@ -66,7 +66,7 @@ class Viewer {
   open(film) {
     this.film = film;
     this.display = { black: 0, white: 255, opacity: 55, invert: false, map: false, pair: true, outline: false,
-      smooth: false, frame: false, region: true };
+      smooth: false, frame: false, region: true, anatomy: false };
     this.fillPresets();
     this.resetView();
   }
@@ -149,6 +149,7 @@ class Viewer {
       context.imageSmoothingQuality = "high";
       context.drawImage(this.film.canvas, 0, 0);
       if (pane.overlay) this.drawOverlay(scale);
+      if (this.data.anatomy && this.display.anatomy) this.drawAnatomy(scale);
       if (this.display.frame) this.drawFrame(scale);
       context.restore();
     }
@@ -171,6 +172,10 @@ class Viewer {
   drawOutline({ supports, opposes }, scale) {
     this.drawLines(supports, this.data.colours.supports, scale);
     this.drawLines(opposes, this.data.colours.opposes, scale, DASH);
+  }
+
+  drawAnatomy(scale) {
+    for (const name of ["lungs", "heart"]) this.drawLines(this.data.anatomy[name], this.data.colours[name], scale);
   }
 
   drawLines(lines, colour, scale, dash = []) {
@@ -219,7 +224,8 @@ class Viewer {
     this.find("opacity").parentElement.classList.toggle("off", !shown);
     this.find("map").textContent = shown ? "Hide map" : "Show map";
     this.find("region").hidden = !data.region;
-    for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region"]) {
+    this.find("anatomy").hidden = !data.anatomy;
+    for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region", "anatomy"]) {
       this.find(name).setAttribute("aria-pressed", String(display[name]));
     }
     this.find("map").setAttribute("aria-pressed", String(shown)); // a map in the making is not shown yet
@@ -254,13 +260,14 @@ class Viewer {
       this.resetView();
       this.draw();
     };
-    for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region"]) {
+    for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region", "anatomy"]) {
       this.find(name).onclick = () => this.toggle(name);
     }
   }
 
   toggle(name) {
-    if (!this.find(name).disabled) this.set({ [name]: !this.display[name] });
+    const button = this.find(name);
+    if (!button.disabled && !button.hidden) this.set({ [name]: !this.display[name] });
   }
 
   bindPointer() {
@@ -305,6 +312,7 @@ class Viewer {
       ArrowLeft: () => this.moveBy(-step(), 0), ArrowRight: () => this.moveBy(step(), 0),
       ArrowUp: () => this.moveBy(0, -step()), ArrowDown: () => this.moveBy(0, step()),
       m: () => this.toggle("map"), i: () => this.toggle("invert"), o: () => this.toggle("outline"),
+      a: () => this.toggle("anatomy"),
     };
     this.canvas.onkeydown = (e) => {
       const action = !e.ctrlKey && !e.metaKey && !e.altKey && actions[e.key.length === 1 ? e.key.toLowerCase() : e.key];
