@@ -46,8 +46,9 @@ $(VENV)/.chromium.stamp: $(VENV)/.test.stamp
 app: setup
 	$(BIN)/python -m streamlit run app.py --server.address localhost --server.port $(PORT) --server.headless true
 
+# two processes of one thread each: threads that wait for each other would cost more than they give
 test: setup-test
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.test.stamp
 	$(BIN)/python -m ruff check .

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -19,13 +21,14 @@ from ..models.zoo import load_model
 from ..training.checkpoints import training_folder
 from ..training.recipes import COMPACT
 from .atlas import Atlas
+from .engines import Processes
 from .io import save_atlas
 from .network import dissect
 from .shelf import builtin_folder
 
 UNSEEN = ("probe", "val", "test")
 """Splits of mask films no built-in model was trained on."""
-LAYERS = ("norm5", "denseblock3")
+LAYERS = ("norm5", "denseblock3", "denseblock2", "denseblock1")
 PERMUTATIONS = 200
 
 
@@ -36,15 +39,14 @@ def build(names: Sequence[str] = ("compact", "weak", "brixia"), seed: int = 0) -
     trained on that patient. No built-in model was trained on masks.
     """
     made = []
+    engine = Processes(os.cpu_count() or 1)  # figures are the same on any number
+    findings = load_probe_set("chestx-det", splits=UNSEEN)
+    anatomy = load_probe_set("covid-segmentation")
     for name in names:
         model = load_model(name)
-        findings = load_probe_set("chestx-det", splits=UNSEEN)
-        made.append(dissect(model, findings, LAYERS, permutations=PERMUTATIONS, seed=seed))
-        folds = _Folds(model) if name == "brixia" else None
-        anatomy = load_probe_set("covid-segmentation")
-        made.append(
-            dissect(model, anatomy, LAYERS, permutations=PERMUTATIONS, seed=seed, model_for=folds, probe_seen="no")
-        )
+        run = partial(dissect, model, layers=LAYERS, permutations=PERMUTATIONS, seed=seed, engine=engine)
+        made.append(run(findings))
+        made.append(run(anatomy, model_for=_Folds(model) if name == "brixia" else None, probe_seen="no"))
     made = [_without_film_names(atlas) for atlas in made]
     for atlas in made:
         save_atlas(atlas, builtin_folder() / f"{atlas.model}.{atlas.probe}.parquet")
