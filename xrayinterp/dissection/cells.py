@@ -28,7 +28,8 @@ Words = npt.NDArray[np.uint64]
 
 _NEAR = (2.0 * np.arange(FACTOR) + 1) / (2 * FACTOR)
 """Share of the lower or right corner at each of a cell's eight rows or columns."""
-_WEIGHTS = np.stack([np.outer(y, x).ravel() for y in (1 - _NEAR, _NEAR) for x in (1 - _NEAR, _NEAR)])
+WEIGHTS = np.stack([np.outer(y, x).ravel() for y in (1 - _NEAR, _NEAR) for x in (1 - _NEAR, _NEAR)])
+"""Share of each corner, from top left on, in each of a cell's pixels: (4, 64)."""
 _FAR = 2.0**18
 """Corners within this ratio leave 53 bits enough for every sum: 24 of a float32, 8 of the weights, 2 of four terms."""
 
@@ -85,7 +86,7 @@ def pixels(corners: npt.NDArray[np.float32], at: Sequence[int] | slice = slice(N
     that a sum may be rounded, they are added in one fixed order.
     """
     values = np.ascontiguousarray(corners.T, dtype=np.float64)
-    out: npt.NDArray[np.float64] = values @ _WEIGHTS[:, at]
+    out: npt.NDArray[np.float64] = values @ WEIGHTS[:, at]
     size = np.abs(corners)
     least = _lowest(np.where(size > 0, size, np.float32(np.inf)))
     for k in np.flatnonzero(_highest(size) > _FAR * least):

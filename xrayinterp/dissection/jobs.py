@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .device import tally_on
 from .masks import Masks
 from .null import meetings, meetings_among_positives
 from .plan import ConceptSet, Plan
@@ -100,7 +101,7 @@ class Find(_OnShard):
 
 @dataclass(frozen=True)
 class Count(_OnShard):
-    """Count a shard's regions against its own masks, and keep the regions."""
+    """Count a shard's regions against its own masks."""
 
     where: Where
     thresholds: Floats
@@ -110,10 +111,12 @@ class Count(_OnShard):
         shard, which = Shard(plan, self.shard), self.where.of(plan)
         grid = self.where.grid(plan)
         cells = shard.cells(which, self.where.layer, self.where.generation)
-        regions = regions_of(cells, self.thresholds, (grid, grid))
         own, _ = shard.members(which)
         patients = [plan.films[i].patient for i in shard.numbers[own]]
-        return tally(regions, shard.masks(which, grid), patients)
+        masks, square = shard.masks(which, grid), (grid, grid)
+        if plan.accelerator is not None:
+            return tally_on(cells, self.thresholds, square, masks, patients, plan.accelerator)
+        return tally(regions_of(cells, self.thresholds, square), masks, patients)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,12 @@ class Plan:
         return (self._draws % self.shards).astype(np.int64)
 
     @property
+    def accelerator(self) -> torch.device | None:
+        """The device on which cells are counted as well, None where that is the processor."""
+        device = self.reader.device or self.reader.model.device
+        return None if device.type == "cpu" else device
+
+    @property
     def normal_reader(self) -> Reader:
         """The model itself, also where probe films are read out of fold."""
         return replace(self.reader, model_for=None)

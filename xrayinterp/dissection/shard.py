@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ..concepts.probes import mask_grids
 from ..models.chest_model import Layer
 from .cells import FACTOR, Cells, Words, cells_above, inside, mask_words
+from .device import DeviceStream, cells_above_on, floor_on
 from .masks import Masks
 from .plan import ConceptSet, Numbers, Plan
 from .thresholds import TAIL, Definition, Listed, Source, Stream
@@ -80,10 +81,9 @@ class Shard:
             for part, maps, words in self.plan.reader.batches(
                 films, [layer for _, layer in chosen], _no_masks if again else self._mask_words
             ):
-                arrays = [read.contiguous().cpu().numpy() for read in maps]
                 if last is not None:
                     last.result()
-                last = pool.submit(_keep, keepers, part, arrays)
+                last = pool.submit(_keep, keepers, part, maps)
                 masks.append((part, words))
                 tick(len(part))
             if last is not None:
@@ -135,7 +135,9 @@ class Shard:
         grid = dict(self.plan.layers)[layer].grid
         if self.plan.definition is Definition.BAU2017:
             return Listed(_StoredValues(self.folder / f"{layer}.{generation}.values", self._renumbered(which)))
-        return Stream(self.cells(which, layer, generation), inside(grid, grid))
+        cells, picture = self.cells(which, layer, generation), inside(grid, grid)
+        device = self.plan.accelerator
+        return Stream(cells, picture) if device is None else DeviceStream(cells, picture, device)
 
     def _renumbered(self, which: ConceptSet) -> npt.NDArray[np.int32]:
         own, _ = self.members(which)
@@ -185,7 +187,7 @@ class _Keeper:
     layer: Layer
     generation: int
     floor: Floats | None
-    _waiting: list[tuple[list[int], npt.NDArray[np.float32]]] = field(default_factory=list)
+    _waiting: list[tuple[list[int], Tensor]] = field(default_factory=list)
     _files: dict[str, IO[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,20 +195,20 @@ class _Keeper:
         self._pooled = np.empty((films, units))
         self._top = np.full(units, -np.inf)
 
-    def add(self, part: list[int], maps: npt.NDArray[np.float32]) -> None:
+    def add(self, part: list[int], maps: Tensor) -> None:
         """Keep the maps (n, units, h, w) of the shard's films `part`."""
-        self._pooled[part] = maps.mean((2, 3), dtype=np.float64)
-        self._top = np.maximum(self._top, maps.max((0, 2, 3)))
+        self._pooled[part] = maps.mean((2, 3), dtype=torch.float64).cpu().numpy()
+        self._top = np.maximum(self._top, maps.amax((0, 2, 3)).double().cpu().numpy())
         self._waiting.append((part, maps))
         if self.floor is None and sum(len(p) for p, _ in self._waiting) >= PILOT:
-            self.floor = _floor([m for _, m in self._waiting], KEPT)
+            self.floor = floor_on([m for _, m in self._waiting], KEPT)
         if self.floor is not None:
             self._write(self.floor)
 
     def close(self) -> dict[str, npt.NDArray[Any]]:
         """What is told of the layer beside its cells."""
         if self.floor is None:
-            self.floor = _floor([m for _, m in self._waiting], KEPT)
+            self.floor = floor_on([m for _, m in self._waiting], KEPT)
         self._write(self.floor)
         for file in self._files.values():
             file.close()
@@ -215,13 +217,14 @@ class _Keeper:
 
     def _write(self, floor: Floats) -> None:
         for part, maps in self._waiting:
-            cells = cells_above(maps, floor, np.array(part, dtype=np.int32))
-            small = cells.unit.astype(np.uint16), cells.film, cells.cell.astype(np.uint16)
-            _append(self._file("cells"), *small, cells.corners)
+            films = np.array(part, dtype=np.int32)
+            above = cells_above_on(maps, floor, films) if maps.is_cuda else cells_above(_array(maps), floor, films)
+            small = above.unit.astype(np.uint16), above.film, above.cell.astype(np.uint16)
+            _append(self._file("cells"), *small, above.corners)
             if self.shard.plan.definition is Definition.BAU2017:
-                film, unit, *at = np.nonzero(maps > floor[:, None, None])
-                values = maps[(film, unit, *at)]
-                _append(self._file("values"), unit.astype(np.uint16), np.array(part, dtype=np.int32)[film], values)
+                values = _array(maps)
+                film, unit, *at = np.nonzero(values > floor[:, None, None])
+                _append(self._file("values"), unit.astype(np.uint16), films[film], values[(film, unit, *at)])
         self._waiting.clear()
 
     def _file(self, kind: str) -> IO[bytes]:
@@ -235,28 +238,9 @@ def _no_masks(part: list[int]) -> dict[str, Words]:
     return {}
 
 
-def _keep(keepers: list[_Keeper], part: list[int], maps: list[npt.NDArray[np.float32]]) -> None:
+def _keep(keepers: list[_Keeper], part: list[int], maps: list[Tensor]) -> None:
     for keeper, read in zip(keepers, maps, strict=True):
         keeper.add(part, read)
-
-
-def _floor(maps: list[npt.NDArray[np.float32]], tail: Fraction) -> Floats:
-    """The level that a share `tail` of each unit's upsampled pixels exceeds, (units,), guessed from one pixel a cell.
-
-    0 where it is the unit's lowest value, since maps are rectified.
-    """
-    sampled, lowest = [], []
-    for number, part in enumerate(maps):
-        padded = np.pad(part, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-        y, x = (3 / 16, 13 / 16)[number % 2], (3 / 16, 13 / 16)[number // 2 % 2]
-        rows = (1 - y) * padded[:, :, :-1] + y * padded[:, :, 1:]
-        pixels = (1 - x) * rows[..., :-1] + x * rows[..., 1:]
-        sampled.append(pixels.reshape(*pixels.shape[:2], -1).swapaxes(0, 1).reshape(pixels.shape[1], -1))
-        lowest.append(part.min((0, 2, 3)))
-    flat = np.concatenate(sampled, axis=1)
-    rank = math.ceil(tail * flat.shape[1])
-    level = np.partition(flat, flat.shape[1] - rank, axis=1)[:, flat.shape[1] - rank].astype(np.float64)
-    return np.where(level <= np.min(lowest, 0), 0.0, level)
 
 
 @dataclass(frozen=True)
@@ -284,6 +268,11 @@ class _StoredValues:
         for unit, film, values in _records(self.path, 3):
             own = self.number[film] >= 0
             yield unit[own].astype(np.int32), values[own]
+
+
+def _array(maps: Tensor) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = maps.contiguous().cpu().numpy()
+    return values
 
 
 def _append(file: IO[bytes], *columns: npt.NDArray[Any]) -> None:

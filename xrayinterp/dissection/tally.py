@@ -41,9 +41,7 @@ class Tally:
 
 def tally(regions: Regions, masks: Masks, patients: Sequence[str]) -> Tally:
     """Count regions against the masks of the same films, film n belonging to `patients[n]`."""
-    names = tuple(sorted(set(patients)))
-    number = {name: i for i, name in enumerate(names)}
-    group = np.array([number[name] for name in patients])
+    names, group = by_patient(patients)
     shape = (len(names), regions.units)
     key = group[regions.film] * regions.units + regions.unit
 
@@ -59,6 +57,13 @@ def tally(regions: Regions, masks: Masks, patients: Sequence[str]) -> Tally:
     np.add.at(shown, group, covered > 0)
     films = np.bincount(group, minlength=len(names))
     return Tally(names, inter, by_key(slice(None), regions.words), cover, shown, films, 64 * math.prod(regions.grid))
+
+
+def by_patient(patients: Sequence[str]) -> tuple[tuple[str, ...], Counts]:
+    """The patients' names, sorted, and the number of each film's patient."""
+    names = tuple(sorted(set(patients)))
+    number = {name: i for i, name in enumerate(names)}
+    return names, np.array([number[name] for name in patients], dtype=np.int64)
 
 
 def merge(a: Tally, b: Tally) -> Tally:

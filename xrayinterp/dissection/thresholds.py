@@ -130,7 +130,7 @@ class Stream:
                 for some in in_parts(_reaching(part, asked)):
                     yield _within(some, pixels(some.corners), self.picture[some.cell], asked)
 
-        return _found(drawn(), window, chosen, listed)
+        return found_in(drawn(), window, chosen, listed)
 
 
 def _reaching(part: Cells, window: Window) -> Cells:
@@ -154,7 +154,7 @@ def _by_unit(unit: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], uni
     return np.bincount(unit, weights=counts, minlength=units).astype(np.int64)
 
 
-def _found(drawn: Iterable[tuple[Ints, Doubles]], window: Window, chosen: Ints, listed: Bool) -> Found:
+def found_in(drawn: Iterable[tuple[Ints, Doubles]], window: Window, chosen: Ints, listed: Bool) -> Found:
     """What of a stream of units and values (K,) inside a window lies in the bins asked for."""
     least, most = np.full(len(chosen), np.inf), np.full(len(chosen), -np.inf)
     units, kept = [np.empty(0, dtype=np.int64)], [np.empty(0)]
@@ -187,7 +187,7 @@ class Listed:
     def found(self, window: Window, chosen: npt.NDArray[np.int64], listed: Bool) -> Found:
         """See `Source.found`."""
         asked = Window(np.where(chosen < 0, np.inf, window.low), np.where(chosen < 0, np.inf, window.high), window.bins)
-        return _found((_inside(*one, asked) for one in self._drawn()), window, chosen, listed)
+        return found_in((_inside(*one, asked) for one in self._drawn()), window, chosen, listed)
 
     def _drawn(self) -> Iterator[tuple[Ints, Doubles]]:
         return ((unit.astype(np.int64), values.astype(np.float64)) for unit, values in self.parts)
