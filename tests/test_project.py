@@ -210,8 +210,8 @@ def test_rooms_keep_to_their_libraries() -> None:
 
 ROOMS = (
     ("errors", "paths", "download"), ("imaging",), ("models",), ("operators",), ("attribution",), ("datasets",),
-    ("training",), ("concepts",), ("dissection",), ("semantics",), ("explanation",), ("batch",), ("report",), ("ui",),
-    ("cli",),
+    ("training",), ("concepts",), ("dissection",), ("semantics",), ("evaluation",), ("studies",), ("explanation",),
+    ("batch",), ("report",), ("ui",), ("cli",),
 )  # fmt: skip
 
 

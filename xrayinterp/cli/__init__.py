@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from ..errors import Code, XrayInterpError
-from . import data, dissect, doctor, evaluate, films, models, page
+from . import data, dissect, doctor, evaluate, films, models, page, study
 from .console import complain
 from .options import EXIT_INTERNAL, exit_status
 
@@ -47,6 +47,7 @@ app.command("explain")(films.explain)
 app.command("predict")(films.predict)
 app.command("dissect")(dissect.dissect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("study")(study.study)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.command("schema")(films.schema)
