@@ -128,7 +128,7 @@ def test_headlines_follow_from_verdicts() -> None:
     assert learned.said(["alike", "cannot be told"], [contrast] * 2) == "It learns: cannot be told from these runs."
     assert learned.said(["more", None], [contrast] * 2) == "It learns: cannot be told from these runs."
     changed = Headline("A against B", "changed", (1, 0))
-    assert changed.said(["less", "alike"], [contrast] * 2) == "A against B: detectors alike; detectors lower."
+    assert changed.said(["less", "alike"], [contrast] * 2) == "A against B: detectors alike, detectors lower."
 
 
 def test_gained_lost_kept_and_renamed_units() -> None:

@@ -74,7 +74,7 @@ def test_every_arm_ends_in_words_tables_and_a_figure(done: Path, study: Study) -
     detectors = pq.read_table(folder / "detectors.parquet").to_pylist()
     dissected = {arm.name for arm in study.arms if arm.run.loss in ("plain", "weighted")}
     assert {row["arm"] for row in detectors} == dissected
-    ElementTree.fromstring((folder / "figure.svg").read_text())
+    ElementTree.fromstring((folder / f"{study.name}.svg").read_text())
 
 
 def test_studies_share_their_runs(done: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
-from .console import remark, table
+from .console import remark, table, ticking
 from .options import Device, split_list
 
 if TYPE_CHECKING:
@@ -73,20 +73,22 @@ def study(
     if out.exists() and not out.is_dir():
         raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.")
     from ..paths import data_root
-    from ..studies.conduct import conduct
+    from ..studies.conduct import conduct, epochs_left
 
     settings = _settings(epochs, size, width, batch, limit, folds, permutations)
     root = data_root(data)
-    whole = conduct(
-        chosen,
-        root,
-        out,
-        settings,
-        seeds=range(seeds),
-        budget=None if budget is None else 60 * budget,
-        device=device,
-        told=remark,
-    )
+    with ticking(epochs_left(chosen, root, out, settings, range(seeds)), "epochs") as tick:
+        whole = conduct(
+            chosen,
+            root,
+            out,
+            settings,
+            seeds=range(seeds),
+            budget=None if budget is None else 60 * budget,
+            device=device,
+            told=remark,
+            tick=tick,
+        )
     for one in chosen:
         typer.echo(str(out / one.name / "report.md"))
     if not whole:

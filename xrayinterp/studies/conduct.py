@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .facts import facts
 from .figure import drawing
+from .learn import epochs_of
 from .plan import Run, Settings
 from .questions import Study
 from .report import report
@@ -30,7 +31,7 @@ def conduct(
     told: Told = lambda _: None,
     tick: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Carry out studies and write OUT/NAME/report.md, figure.svg and tables; OUT/runs keeps what was trained.
+    """Carry out studies and write OUT/NAME/report.md, NAME.svg and tables; OUT/runs keeps what was trained.
 
     Seeds come one after another over all studies, so that a broken series has whole seeds; reports are written after
     each. A run that several studies ask for is carried out once.
@@ -67,6 +68,15 @@ def conduct(
     return whole
 
 
+def epochs_left(
+    studies: Sequence[Study], root: Path | None, out: Path, settings: Settings, seeds: Sequence[int]
+) -> int:
+    """Epochs of all runs that are not finished: what `conduct` will tick, less those of runs that were broken off."""
+    store = Store(out / "runs", Samples(root, settings), settings)
+    wanted = in_order([arm.run.of_seed(seed) for seed in seeds for study in studies for arm in study.arms])
+    return sum(epochs_of(run, settings) for run in wanted if store.result(run) is None)
+
+
 def write(study: Study, store: Store, seeds: Sequence[int], out: Path) -> None:
     """Write what is finished of a study."""
     runs = {arm.name: finished(store, arm.run, seeds) for arm in study.arms}
@@ -74,7 +84,7 @@ def write(study: Study, store: Store, seeds: Sequence[int], out: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     told = facts(store.samples, store.settings, len({seed for results in runs.values() for seed in results}))
     write_tables(study, runs, folder)
-    (folder / "figure.svg").write_text(drawing(study, runs), encoding="utf-8")
+    (folder / f"{study.name}.svg").write_text(drawing(study, runs), encoding="utf-8")
     (folder / "report.md").write_text(report(study, runs, told, store.settings), encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ def report(study: Study, runs: Runs, facts: Mapping[str, str], settings: Setting
         _bullets(limit.format_map(facts) for limit in study.limits),
         "## How it was done",
         _setup(study, runs, facts, settings),
-        "![figure](figure.svg)",
+        f"![figure]({study.name}.svg)",
         "## Arms",
         _arms(study, runs),
         "## Measures",

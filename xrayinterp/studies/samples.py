@@ -120,11 +120,10 @@ class Samples:
         fold = fold_of([film.patient for film in self.scored], self.settings.folds)
         return np.array([fold[film.patient] for film in self.scored], dtype=np.int64)
 
-    def digest(self, task: Task) -> str:
-        """Key of the films and targets that a task learns from and is tested on: another copy, another key."""
-        films = list(self.scored) if task in ("severity", "healthy", "healthy-combined") else []
-        if task != "severity":
-            films += [*self.nih("train"), *self.nih("test")]
+    @cached_property
+    def digest(self) -> str:
+        """Key of all films and targets that runs learn from and are tested on: another copy, another key."""
+        films = [*self.scored, *self.nih("train"), *self.nih("test")]
         return content_key([[f.id, f.patient, f.split, dict(f.labels), f.normal, _plain(f.scores)] for f in films])
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,12 @@ class Store:
     samples: Samples
     settings: Settings
     device: str = "cpu"
-    _digests: dict[str, str] = field(default_factory=dict, repr=False)
 
     def key(self, run: Run) -> str:
         """Key of a run: its definition, its start's key, the settings that decide it and the films it uses."""
-        if run.task not in self._digests:
-            self._digests[run.task] = self.samples.digest(run.task)
         start = None if run.start is None else self.key(run.start)
         told = {**asdict(run), "start": start}
-        return content_key(told, dict(self.settings.training), self._digests[run.task])
+        return content_key(told, dict(self.settings.training), self.samples.digest)
 
     def result(self, run: Run) -> Result | None:
         """The finished run, or None."""
