@@ -14,6 +14,7 @@ from xrayinterp.studies.contrasts import (
     findings,
     over_seeds,
     over_seeds_and_patients,
+    rounded,
 )
 from xrayinterp.studies.dissected import ConceptLine, LayerLine, changes, from_json
 from xrayinterp.studies.dissected import as_json as lines_as_json
@@ -129,6 +130,12 @@ def test_headlines_follow_from_verdicts() -> None:
     assert learned.said(["more", None], [contrast] * 2) == "It learns: cannot be told from these runs."
     changed = Headline("A against B", "changed", (1, 0))
     assert changed.said(["less", "alike"], [contrast] * 2) == "A against B: detectors alike, detectors lower."
+
+
+def test_what_rounds_to_zero_has_no_minus() -> None:
+    assert [rounded(-0.004, 2), rounded(-0.006, 2), rounded(0.004, 2, sign="+"), rounded(-1.0, 1, sign="+")] == [
+        "0.00", "-0.01", "+0.00", "-1.0",
+    ]  # fmt: skip
 
 
 def test_gained_lost_kept_and_renamed_units() -> None:

@@ -119,15 +119,24 @@ class Finding:
         words = self.contrast.words.get(self.verdict) or _DEFAULT[self.verdict]
 
         def told(value: float) -> str:
-            return f"{value:.{digits}f}"
+            return rounded(value, digits)
 
         interval = ""
         if np.isfinite(self.low) and np.isfinite(self.high):
             interval = f", 95 % interval {told(self.low)} to {told(self.high)} over {self.over}"
+        difference = rounded(self.difference, digits, sign="+")
         return (
-            f"**{words}** ({told(self.first)} against {told(self.second)}: difference {self.difference:+.{digits}f}"
-            f"{interval}, {self.seeds} {'seed' if self.seeds == 1 else 'seeds'})."
+            f"**{words}** ({told(self.first)} against {told(self.second)}: difference {difference}{interval}, "
+            f"{self.seeds} {'seed' if self.seeds == 1 else 'seeds'})."
         )
+
+
+def rounded(value: float, digits: int, *, sign: str = "") -> str:
+    """A number to so many digits; what rounds to zero has no minus."""
+    text = f"{value:.{digits}f}"
+    positive = text.removeprefix("-")
+    text = positive if float(text) == 0 else text
+    return f"+{text}" if sign and not text.startswith("-") else text
 
 
 _DEFAULT: Mapping[Verdict, str] = {

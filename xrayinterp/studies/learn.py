@@ -32,6 +32,17 @@ RATE, SEVERITY_RATE, VIEW_RATE = 3e-3, 2e-3, 2e-3
 SETTLING = 1024
 """Films that give an untrained network the statistics of its batch norms."""
 NIH_TEST = "test"
+BASELINES = frozenset(
+    {
+        "error of the training mean",
+        "error from view, sex, age",
+        "distance between raters",
+        "AUROC, 14 findings from view, sex, age",
+        "AUROC, healthy from view, sex, age",
+        "AUROC, healthy from the source alone",
+    }
+)
+"""Measures that need no network."""
 RARE = 0.03
 """Findings on fewer of the training films than this share are rare."""
 TARGETS_SEED = 7919
@@ -134,9 +145,10 @@ def _labels(run: Run, first: Net, samples: Samples, settings: Settings, place: P
     )  # fmt: skip
     net = _as_net(fitted, first)
     if run.task == "findings":
-        return Learned({"main": net}, _finding_measures(net, train, samples, settings), len(train))
-    measures = _healthy_measures(net, samples, settings) | readouts(net, samples, settings)
-    return Learned({"main": net}, measures, len(train))
+        measures = _finding_measures(net, train, samples, settings)
+    else:
+        measures = _healthy_measures(net, samples, settings)
+    return Learned({"main": net}, measures | readouts(net, samples, settings), len(train))
 
 
 def _finding_measures(net: Net, train: Sample, samples: Samples, settings: Settings) -> dict[str, Measure]:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..evaluation.tables import markdown
-from .contrasts import Finding, findings
+from .contrasts import Finding, findings, rounded
 from .dissected import COVID, NIH, LayerLine, changes
+from .learn import BASELINES
 from .plan import Settings
 from .questions import Arm, Study
 from .store import Result
@@ -96,8 +97,8 @@ def _setup(study: Study, runs: Runs, facts: Mapping[str, str], settings: Setting
 def _arms(study: Study, runs: Runs) -> str:
     """Last layer on NIH masks: detectors of each seed beside what chance gives."""
     head = (
-        "arm", "stands for", "films", "detectors (each seed)", "of units", "IoU > .04 alone", "on permuted masks",
-        "concepts", "both halves agree", "middle layer", "COVID-19 films",
+        "arm", "stands for", "training films", "detectors (each seed)", "of units", "IoU > .04 alone",
+        "on permuted masks", "concepts", "both halves agree", "middle layer", "COVID-19 films",
     )  # fmt: skip
     body = []
     for arm, results in _present(study, runs):
@@ -122,19 +123,27 @@ def _arms(study: Study, runs: Runs) -> str:
 
 
 def _measures(study: Study, runs: Runs) -> str:
-    names = list(
-        dict.fromkeys(name for _, results in _present(study, runs) for result in results for name in result.measures)
-    )
+    """One row an arm, a column a measure; what needs no network is told once below."""
+    present = _present(study, runs)
+    names = dict.fromkeys(name for _, results in present for result in results for name in result.measures)
+    columns = [name for name in names if name not in BASELINES]
     body = []
-    for arm, results in _present(study, runs):
-        for name in names:
-            found = [result.measures[name] for result in results if name in result.measures]
-            if found:
-                digits = 2 if found[0].kind == "error" else 3
-                values = [measure.value for measure in found]
-                films = f"{len(found[0].patients)} of {len(set(found[0].patients.tolist()))}"
-                body.append([arm.name, name, found[0].kind, _each(values, digits), films])
-    return "\n".join(markdown(("arm", "measure", "unit", "mean (each seed)", "films of patients"), body))
+    for arm, results in present:
+        cells = [_each([r.measures[name].value for r in results if name in r.measures], 3) for name in columns]
+        if any(cells):
+            body.append([arm.name, *cells])
+    table = "\n".join(markdown(("arm, mean (each seed)", *columns), body))
+    return f"{table}\n\n{_bullets(_counts(present, names))}"
+
+
+def _counts(present: Sequence[tuple[Arm, Sequence[Result]]], names: Iterable[str]) -> list[str]:
+    """Films and patients behind each measure, and the value of those that need no network."""
+    out = []
+    for name in names:
+        found = next(r.measures[name] for _, results in present for r in results if name in r.measures)
+        value = f" {rounded(found.value, 3)}, without a network;" if name in BASELINES else ""
+        out.append(f"{name}:{value} {len(found.patients)} films of {len(set(found.patients.tolist()))} patients")
+    return out
 
 
 def _concepts(study: Study, runs: Runs) -> list[str]:
@@ -148,6 +157,8 @@ def _concepts(study: Study, runs: Runs) -> list[str]:
         head = ["concept", "films", "patients", "highest ceiling", *(arm.name for arm, _ in present)]
         body = []
         for i, concept in enumerate(present[0][1][0].concepts):
+            if not concept.films:
+                continue
             ceiling = max(line.concepts[i].ceiling for _, lines in present for line in lines)
             detectable = any(line.concepts[i].detectable for _, lines in present for line in lines)
             told = f"{ceiling:.2f}" if detectable else f"{ceiling:.3f}, undetectable with this probe"
@@ -224,9 +235,10 @@ def _comparisons(answers: Sequence[Finding]) -> str:
             [
                 first.arm if first.arm == second.arm else f"{first.arm} / {second.arm}",
                 what,
-                f"{one.first:.{digits}f}",
-                f"{one.second:.{digits}f}",
-                f"{one.difference:+.{digits}f} ({one.low:.{digits}f} to {one.high:.{digits}f})",
+                rounded(one.first, digits),
+                rounded(one.second, digits),
+                f"{rounded(one.difference, digits, sign='+')} "
+                f"({rounded(one.low, digits)} to {rounded(one.high, digits)})",
                 one.over,
                 str(one.seeds),
                 f"{one.adjusted:.3f}",

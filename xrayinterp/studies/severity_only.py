@@ -43,7 +43,7 @@ SEVERITY_ONLY = Study(
         Arm("fourteen labels", FOURTEEN, "upper line"),
         Arm("from fourteen labels", Run("severity", start=FOURTEEN), "upper line"),
         Arm("from scratch, divided by the mean", Run("severity", loss="mean-as-deviation"), "mistake"),
-        Arm("from scratch, six zones", Run("severity", loss="zones"), "mistake"),
+        Arm("from scratch, six zones", Run("severity", loss="zones")),
         Arm("from scratch, six zones, error without gradient", Run("severity", loss="zones-argmax"), "mistake"),
     ),
     contrasts=(
