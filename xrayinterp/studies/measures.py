@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ class Measure:
     scores: Floats
     patients: npt.NDArray[np.str_]
     labels: Floats | None = None
+    _drawn: dict[tuple[int, int], Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def value(self) -> float:
@@ -69,7 +70,9 @@ class Measure:
 
     def resampled(self, resamples: int, seed: int = 0) -> Floats:
         """The figure under `resamples` draws of patients; measures of the same films share them draw by draw."""
-        return self.draws(patient_weights(list(self.patients), resamples, seed))
+        if (resamples, seed) not in self._drawn:
+            self._drawn[resamples, seed] = self.draws(patient_weights(list(self.patients), resamples, seed))
+        return self._drawn[resamples, seed]
 
 
 Measures = Mapping[str, Measure]

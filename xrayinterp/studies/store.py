@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Store:
     samples: Samples
     settings: Settings
     device: str = "cpu"
+    _finished: dict[str, Result] = field(default_factory=dict, repr=False)
 
     def key(self, run: Run) -> str:
         """Key of a run: its definition, its start's key, the settings that decide it and the films it uses."""
@@ -61,8 +62,11 @@ class Store:
     def result(self, run: Run) -> Result | None:
         """The finished run, or None."""
         place = self.folder / self.key(run)
-        if not self._dissection(place).is_file():
-            return None
+        if place.name not in self._finished and self._dissection(place).is_file():
+            self._finished[place.name] = self._read(run, place)
+        return self._finished.get(place.name)
+
+    def _read(self, run: Run, place: Path) -> Result:
         told = json.loads((place / "run.json").read_text(encoding="utf-8"))
         found = json.loads(self._dissection(place).read_text(encoding="utf-8"))
         return Result(
