@@ -28,7 +28,6 @@ VIEW = Augmentation(rotation=10, zoom=0.3, shift=0.12, contrast=0.4, gamma=0.5, 
 """Two such views of a film are to be recognised as one."""
 EMBEDDING = 256
 """Dimensions that views are compared in."""
-RATE, SEVERITY_RATE, VIEW_RATE = 3e-3, 2e-3, 2e-3
 SETTLING = 1024
 """Films that give an untrained network the statistics of its batch norms."""
 NIH_TEST = "test"
@@ -95,7 +94,7 @@ def _self_supervised(run: Run, first: Net, samples: Samples, settings: Settings,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed + 1)
         pair = TwoViews(without_head(first), first.classifier.in_features)
-    schedule = Schedule(settings.size, settings.self_supervised_epochs, settings.view_batch, VIEW_RATE)
+    schedule = Schedule(settings.size, settings.self_supervised_epochs, settings.view_batch, settings.view_rate)
 
     def step(model: nn.Module, part: Tensor, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
         pixels = part[:, None].float() / 255
@@ -138,7 +137,7 @@ def _labels(run: Run, first: Net, samples: Samples, settings: Settings, place: P
     net = with_head(first, len(train.names), run.seed, bias)
     weights = enriching_weights(targets) if run.sampling == "enriched" else None
     step = _supervised(finding_loss(run.loss, targets), targets, place.device)
-    schedule = Schedule(settings.size, settings.epochs, settings.batch, RATE)
+    schedule = Schedule(settings.size, settings.epochs, settings.batch, settings.rate)
     fitted = fit(
         net, train.squares, step, schedule, seed=run.seed, checkpoint=place.folder / "main.last.pt", weights=weights,
         device=place.device, tick=place.tick,
@@ -244,7 +243,8 @@ def _fit_severity(
     assert data.zones is not None  # noqa: S101 (guards a type)
     task = severity_loss(run.loss, data.zones)
     net = with_head(first, task.outputs, run.seed)
-    schedule = Schedule(settings.size, settings.severity_epochs, settings.severity_batch, SEVERITY_RATE)
+    rate = settings.severity_rate if run.start is None else settings.started_rate
+    schedule = Schedule(settings.size, settings.severity_epochs, settings.severity_batch, rate)
     step = _supervised(task.criterion, task.targets, place.device)
     fitted = fit(
         net, data.squares, step, schedule, seed=run.seed, checkpoint=place.folder / f"{role}.last.pt",

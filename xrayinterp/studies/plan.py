@@ -50,8 +50,9 @@ class Settings:
     """Sizes that all runs of a study share; the defaults finish a run in two minutes on one core.
 
     `size`: input side in pixels; `detail`: side to which films are first reduced; `width`: factor on all channel
-    counts; `limit`: at most this many films a split; `folds`: of the cross-validation of severity. `permutations` and
-    `bootstraps` are those of the dissection.
+    counts; `limit`: at most this many films a split; `folds`: of the cross-validation of severity. `started_rate` is the
+    peak rate of severity from another start than random weights. `permutations` and `bootstraps` are those of the
+    dissection.
     """
 
     size: int = 112
@@ -63,6 +64,10 @@ class Settings:
     batch: int = 32
     view_batch: int = 128
     severity_batch: int = 32
+    rate: float = 3e-3
+    view_rate: float = 2e-3
+    severity_rate: float = 2e-3
+    started_rate: float = 2e-3
     folds: int = 5
     limit: int | None = None
     permutations: int = 99
@@ -103,7 +108,11 @@ class Settings:
         return {"permutations": self.permutations, "bootstraps": self.bootstraps}
 
 
+VERSION = 1
+"""To be raised where a change of code changes what a run comes to."""
+
+
 def content_key(*parts: object) -> str:
     """Twelve hexadecimal digits that differ where any part (JSON types) differs."""
-    text = json.dumps(parts, sort_keys=True)
+    text = json.dumps([VERSION, *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
