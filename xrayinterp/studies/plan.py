@@ -50,8 +50,8 @@ class Settings:
     """Sizes that all runs of a study share; the defaults finish a run in two minutes on one core.
 
     `size`: input side in pixels; `detail`: side to which films are first reduced; `width`: factor on all channel
-    counts; `limit`: at most this many films a split; `folds`: of the cross-validation of severity. `started_rate` is the
-    peak rate of severity from another start than random weights. `permutations` and `bootstraps` are those of the
+    counts; `limit`: at most this many films a split; `folds`: of the cross-validation of severity. `started_rate` is
+    the peak rate of severity from another start than random weights. `permutations` and `bootstraps` are those of the
     dissection.
     """
 
@@ -67,7 +67,7 @@ class Settings:
     rate: float = 3e-3
     view_rate: float = 2e-3
     severity_rate: float = 2e-3
-    started_rate: float = 2e-3
+    started_rate: float = 5e-4
     folds: int = 5
     limit: int | None = None
     permutations: int = 99
