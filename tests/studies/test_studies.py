@@ -234,6 +234,20 @@ def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
     assert caught.value.code is Code.DATA_MISSING
 
 
+def test_films_of_two_sources_keep_their_targets(root: Path) -> None:
+    samples = Samples(root, SMALL)
+    both, nih = samples.sample("healthy-combined", "train"), samples.sample("healthy", "train")
+    films = [film for film in samples.scored if film.split == "train"]
+    assert both.sources == ("nih",) * len(nih) + ("cohen",) * len(films)
+    assert torch.equal(both.squares[: len(nih)], nih.squares)
+    scores = [sum(film.scores["S"]) for film in films]
+    assert both.targets[len(nih) :, 0].tolist() == [float(score > 0) for score in scores]
+    bright = both.squares[len(nih) :].flatten(1).max(1).values
+    assert bright[np.argmax(scores)] > bright[np.argmin(scores)] + 50
+    last = both.at([len(both) - 1])
+    assert (last.ids, last.patients) == (both.ids[-1:], both.patients[-1:])
+
+
 def test_too_few_scored_films_are_named(root: Path) -> None:
     with pytest.raises(XrayInterpError, match="too few for 50 folds"):
         Samples(root, Settings(folds=50)).sample("severity", "all")

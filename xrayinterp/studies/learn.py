@@ -176,9 +176,13 @@ def _healthy_measures(net: Net, samples: Samples, settings: Settings) -> dict[st
     nih = np.array([source == "nih" for source in test.sources])
     patients, ill = np.asarray(test.patients), test.targets[:, 0].numpy() > 0.5
     alone = by_covariates(train.covariates, train.targets, test.covariates[nih])
-    return {
+    out = {
         "AUROC, healthy": areas(logits[nih], test.targets[nih], patients[nih]),
         "AUROC, healthy from view, sex, age": areas(alone, test.targets[nih], patients[nih]),
+    }
+    if nih.all():
+        return out
+    return out | {
         "AUROC, healthy over both sources": areas(logits, test.targets, patients),
         "AUROC, healthy within Brixia films": areas(logits[~nih], test.targets[~nih], patients[~nih]),
         "AUROC, healthy from the source alone": areas((~nih)[:, None], test.targets, patients),

@@ -76,7 +76,7 @@ class Samples:
 
     root: Path | None
     settings: Settings
-    _squares: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _squares: dict[tuple[str, ...], Tensor] = field(default_factory=dict, repr=False)
 
     @cached_property
     def scored(self) -> list[Film]:
@@ -160,11 +160,15 @@ class Samples:
         )
 
     def _read(self, films: Sequence[Film]) -> Tensor:
-        missing = [film for film in films if str(film.path) not in self._squares]
-        if missing:
-            read = squares(missing, self.settings.detail)
-            self._squares.update(zip((str(film.path) for film in missing), read, strict=True))
-        return torch.stack([self._squares[str(film.path)] for film in films])
+        """Squares in the order of `films`, those of one data set after those of another; each set is read once."""
+        parts = []
+        for source in dict.fromkeys(film.dataset for film in films):
+            members = [film for film in films if film.dataset == source]
+            key = tuple(film.id for film in members)
+            if key not in self._squares:
+                self._squares[key] = squares(members, self.settings.detail)
+            parts.append(self._squares[key])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _limited(self, films: list[Film]) -> list[Film]:
         limit = self.settings.limit
