@@ -81,7 +81,7 @@ def _setup(study: Study, runs: Runs, facts: Mapping[str, str], settings: Setting
         (
             f"Inputs of {settings.size} pixels of films reduced to {settings.detail}; {settings.epochs} epochs on NIH "
             f"labels, {settings.self_supervised_epochs} without labels (VICReg), {settings.severity_epochs} on "
-            "severity. No epoch and no setting was chosen by a film that is reported on; the last epoch is taken.",
+            "severity. The last epoch is taken: none was chosen by any film.",
             f"NIH: {facts['nih_train']} training films of {facts['nih_train_patients']} patients, {facts['nih_test']} "
             f"test films of {facts['nih_test_patients']}. Severity: {facts['scored']} films of "
             f"{facts['scored_patients']} patients, {settings.folds} folds over patients; detectors are of a net "
