@@ -169,7 +169,7 @@ PRETRAINING = Study(
     limits=(
         "The paper's start is ImageNet; there are no such weights for these networks, and none is claimed here.",
         "Healthy from fourteen labels is circular: the one label is made of the fourteen, on the same films.",
-        "Severity is learned at a quarter of the rate where there is a start, as is usual; this was set after one trial "
+        "Severity is learned at a quarter of the rate where there is a start, as is usual; set after one trial "
         "at the full rate had shown no gain from fourteen labels. Healthy or not is learned at one rate for all.",
         *SCORED_FEW,
         *SMALL,
