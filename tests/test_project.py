@@ -212,8 +212,8 @@ def test_rooms_keep_to_their_libraries() -> None:
 
 ROOMS = (
     ("errors", "paths", "download"), ("imaging",), ("models",), ("operators",), ("attribution",), ("datasets",),
-    ("training",), ("concepts",), ("dissection",), ("semantics",), ("anatomy",), ("explanation",), ("batch",),
-    ("report",), ("ui",), ("cli",),
+    ("training",), ("concepts",), ("dissection",), ("semantics",), ("anatomy",), ("evaluation",), ("studies",),
+    ("explanation",), ("batch",), ("report",), ("ui",), ("cli",),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The accelerator's way to count gives the processor's integers: shown on the processor, and on a GPU if there is one."""
+"""The accelerator's way to count gives the processor's integers: on the processor, and on a GPU if there is one."""
 
 from __future__ import annotations
 

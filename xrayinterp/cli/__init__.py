@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from ..errors import Code, XrayInterpError
-from . import data, dissect, doctor, evaluate, films, formation, models, page
+from . import data, dissect, doctor, evaluate, films, formation, models, page, study
 from .console import complain
 from .options import EXIT_INTERNAL, exit_status
 
@@ -49,6 +49,7 @@ app.command("predict")(films.predict)
 app.command("dissect")(dissect.dissect)
 app.command("formation")(formation.formation)
 app.command("evaluate")(evaluate.evaluate)
+app.command("study")(study.study)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.command("schema")(films.schema)

@@ -19,8 +19,8 @@ def forest(summaries: Sequence[Summary], title: str) -> str:
     width = _NAME + len(metrics) * (_PANEL + _GAP)
     height = _TOP + len(methods) * _ROW + 34
     legend = f"Means with 95 % intervals over patients. Dashed: {RIVAL}. Orange: the lamp is red at this mean."
-    parts = [_text(8, 20, title, 14), _text(8, height - 6, legend, 9)]
-    parts += [_text(8, _y(row), name, 11) for row, name in enumerate(methods)]
+    parts = [text_at(8, 20, title, 14), text_at(8, height - 6, legend, 9)]
+    parts += [text_at(8, _y(row), name, 11) for row, name in enumerate(methods)]
     for column, metric in enumerate(metrics):
         members = {s.method: s for s in summaries if s.metric == metric.name}
         parts += _panel(_NAME + column * (_PANEL + _GAP), metric, methods, members)
@@ -43,19 +43,19 @@ def _panel(left: int, metric: Metric, methods: Sequence[str], members: dict[str,
     bottom = _TOP + len(methods) * _ROW
     better = "right" if metric.direction == "higher" else "left"
     parts = [
-        _text(left, _TOP - 22, metric.title, 11),
-        _text(left, _TOP - 9, f"better to the {better}", 9),
-        _line(left, bottom, left + _PANEL, bottom, _FAINT),
-        _text(left, bottom + 13, f"{low:.2f}", 9),
-        _text(left + _PANEL, bottom + 13, f"{high:.2f}", 9, anchor="end"),
+        text_at(left, _TOP - 22, metric.title, 11),
+        text_at(left, _TOP - 9, f"better to the {better}", 9),
+        line_from(left, bottom, left + _PANEL, bottom, _FAINT),
+        text_at(left, bottom + 13, f"{low:.2f}", 9),
+        text_at(left + _PANEL, bottom + 13, f"{high:.2f}", 9, anchor="end"),
     ]
     if RIVAL in means:
-        parts.append(_line(x(means[RIVAL].value), _TOP - 4, x(means[RIVAL].value), bottom, _FAINT, dash=True))
+        parts.append(line_from(x(means[RIVAL].value), _TOP - 4, x(means[RIVAL].value), bottom, _FAINT, dash=True))
     for row, name in enumerate(methods):
         if name in means:
             mean, colour = means[name], _BAD if members[name].state == "bad" else _GOOD
             y = _y(row) - 4
-            parts.append(_line(x(mean.low), y, x(mean.high), y, colour))
+            parts.append(line_from(x(mean.low), y, x(mean.high), y, colour))
             parts.append(f'<circle cx="{x(mean.value):.1f}" cy="{y}" r="3.5" fill="{colour}"/>')
     return parts
 
@@ -64,11 +64,13 @@ def _y(row: int) -> int:
     return _TOP + row * _ROW + 13
 
 
-def _text(x: float, y: float, text: str, size: int, anchor: str = "start") -> str:
+def text_at(x: float, y: float, text: str, size: int, anchor: str = "start") -> str:
+    """An SVG text with its baseline at (x, y)."""
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dash: bool = False) -> str:
+def line_from(x1: float, y1: float, x2: float, y2: float, colour: str, *, dash: bool = False) -> str:
+    """An SVG line."""
     style = ' stroke-dasharray="3 3"' if dash else ""
     return (
         f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="1.5"{style}/>'

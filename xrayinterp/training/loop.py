@@ -132,7 +132,7 @@ class _Run:
         model = copy.deepcopy(start) if start is not None else DenseNet(recipe.shape, len(films.names))
         model = model.to(device).to(memory_format=torch.channels_last)
         averaged: DenseNet = copy.deepcopy(model)
-        optimiser = torch.optim.AdamW(_groups(model, recipe.decay), lr=recipe.rate)
+        optimiser = torch.optim.AdamW(parameter_groups(model, recipe.decay), lr=recipe.rate)
         steps = len(films) // recipe.batch
         epochs = sum(stage.epochs for stage in recipe.stages)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -250,7 +250,7 @@ def _loss(
     return (1 - recipe.soft) * hard + recipe.soft * F.binary_cross_entropy_with_logits(logits, soft, weight=weights)
 
 
-def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels only."""
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]

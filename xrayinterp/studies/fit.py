@@ -1,0 +1,132 @@
+"""One training loop for every kind of run: a fixed number of epochs, nothing chosen on any film, resumable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..training.loop import parameter_groups
+
+Step = Callable[[nn.Module, Tensor, Tensor, int, torch.Generator], Tensor]
+"""Loss of one batch: network, squares (B, d, d) uint8, rows (B,) of the films, input size, generator."""
+Tick = Callable[[], None]
+
+SMALLER = 5 / 7
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length and pace of a run; `rate` is the peak of one cycle that ends near zero (Smith & Topin 2019).
+
+    The first half of the epochs sees inputs of SMALLER times `size`, which costs half as much.
+    """
+
+    size: int
+    epochs: int
+    batch: int
+    rate: float
+    decay: float = 0.05
+
+    def size_at(self, epoch: int) -> int:
+        """Input side in an epoch, counted from 0; whole cells of sixteen pixels."""
+        return self.size if epoch >= self.epochs // 2 else max(16, 16 * round(SMALLER * self.size / 16))
+
+
+def fit(
+    model: nn.Module,
+    films: Tensor,
+    step: Step,
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
+    weights: Tensor | None = None,
+    device: str = "cpu",
+    tick: Tick = lambda: None,
+) -> nn.Module:
+    """Train and return the network of the last epoch, in eval mode on the processor.
+
+    The checkpoint is written after every epoch and gone on from; it is removed by whoever keeps the result. The same
+    seed gives the same order of films and the same augmentation, so a broken run ends in the same weights.
+
+    Args:
+        films: squares (N, d, d) uint8.
+        step: loss of one batch.
+        weights: (N,) to draw films by, with replacement, N a pass; None takes each film once.
+        checkpoint: file for the state after each epoch; a line an epoch goes to the same name with .jsonl.
+        tick: called after every epoch.
+    """
+    batch = min(schedule.batch, len(films))
+    steps = len(films) // batch
+    model = model.to(device).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(parameter_groups(model, schedule.decay), lr=schedule.rate)
+    pace = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.rate, total_steps=schedule.epochs * steps + 1, pct_start=0.25
+    )
+    films = films.to(device)
+    for epoch in range(_resumed(checkpoint, model, optimiser, pace, device), schedule.epochs):
+        generator = torch.Generator().manual_seed(seed * 1000 + epoch)
+        order = _order(len(films), weights, generator)[: steps * batch]
+        model.train()
+        losses = []
+        for rows in order.split(batch):
+            loss = step(model, films[rows.to(device)], rows.to(device), schedule.size_at(epoch), generator)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimiser.step()
+            pace.step()
+            losses.append(loss.detach())
+        _keep(checkpoint, epoch + 1, float(torch.stack(losses).mean()), model, optimiser, pace)
+        tick()
+    return model.cpu().eval()
+
+
+def _order(films: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
+    if weights is None:
+        return torch.randperm(films, generator=generator)
+    return torch.multinomial(weights, films, replacement=True, generator=generator)
+
+
+def _keep(
+    file: Path,
+    epoch: int,
+    loss: float,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    pace: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    state = {
+        "epoch": epoch,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "pace": pace.state_dict(),
+    }
+    torch.save(state, partial)
+    partial.replace(file)
+    with file.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"epoch": epoch, "loss": loss}) + "\n")
+
+
+def _resumed(
+    file: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    pace: torch.optim.lr_scheduler.LRScheduler,
+    device: str,
+) -> int:
+    """Epochs already done; their state is loaded."""
+    if not file.is_file():
+        return 0
+    state = torch.load(file, weights_only=True, map_location=device)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    pace.load_state_dict(state["pace"])
+    return int(state["epoch"])
