@@ -16,7 +16,7 @@ import pytest
 from helpers.dissection import Drawn, blob_model, disc_probes
 
 from xrayinterp.concepts.probes import ProbeSet
-from xrayinterp.dissection import engines
+from xrayinterp.dissection import engines, plan
 from xrayinterp.dissection.atlas import Atlas
 from xrayinterp.dissection.engines import Engine, InProcess, Processes, Ray
 from xrayinterp.dissection.io import save_atlas
@@ -131,6 +131,18 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, expected: bytes) -> N
     assert {path: path.stat().st_mtime_ns for path in done} == done and len(list(work.glob("shard-*/read.npz"))) == 3
     again = dissect(blob_model(), deadly(marker, 40), shards=3, work=work, **QUICK)
     assert saved(again, tmp_path) == expected
+
+
+def test_many_patients_are_counted_in_groups_and_only_intervals_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = dissect(blob_model(), disc_probes(), **QUICK)
+    monkeypatch.setattr(plan, "GROUPS", 8)
+    grouped = dissect(blob_model(), disc_probes(), shards=2, **QUICK)
+    kept = ("unit", "concept", "iou", "threshold", "null_p", "null_high", "patients", "films", "exemplars")
+    figures = [[[getattr(row, name) for name in kept] for row in atlas.rows] for atlas in (alone, grouped)]
+    assert figures[0] == figures[1]
+    assert [r.ci_low for r in alone.rows] != [r.ci_low for r in grouped.rows]
 
 
 def test_a_folder_of_another_dissection_is_refused(tmp_path: Path) -> None:

@@ -112,11 +112,11 @@ class Count(_OnShard):
         grid = self.where.grid(plan)
         cells = shard.cells(which, self.where.layer, self.where.generation)
         own, _ = shard.members(which)
-        patients = [plan.films[i].patient for i in shard.numbers[own]]
+        groups = [plan.groups[i] for i in shard.numbers[own]]
         masks, square = shard.masks(which, grid), (grid, grid)
         if plan.accelerator is not None:
-            return tally_on(cells, self.thresholds, square, masks, patients, plan.accelerator)
-        return tally(regions_of(cells, self.thresholds, square), masks, patients)
+            return tally_on(cells, self.thresholds, square, masks, groups, plan.accelerator)
+        return tally(regions_of(cells, self.thresholds, square), masks, groups)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class LayerResult:
     cross: CrossFit
     labels: npt.NDArray[np.bool_]
     strongest: npt.NDArray[np.int64]
+    patients: npt.NDArray[np.int64]
 
     def rows(self, layer: str, probes: ProbeSet, films: Sequence[ProbeFilm], seen: ProbeSeen) -> list[AtlasRow]:
         """One row a unit and concept."""
@@ -53,7 +54,7 @@ class LayerResult:
         pixels = np.int64(self.counts.pixels * len(films))
         precision, highest = ratio(inter, area[:, None]), ceiling(area, cover)
         areas, coverage = ratio(area, pixels), ratio(cover, pixels)
-        shown, patients = self.counts.shown.sum(0), (self.counts.shown > 0).sum(0)
+        shown = self.counts.shown.sum(0)
         out = []
         for u in range(len(area)):
             examples = tuple(films[i].id for i in self.strongest[u] if area[u] > 0)
@@ -74,7 +75,7 @@ class LayerResult:
                         area=float(areas[u]),
                         coverage=float(coverage[c]),
                         films=int(shown[c]),
-                        patients=int(patients[c]),
+                        patients=int(self.patients[c]),
                         probe=probes.name,
                         probe_seen=seen,
                         label=bool(self.labels[u, c]),
@@ -110,7 +111,8 @@ def layer_result(
     counts: Tally,
     permuted: Counts,
     among_positives: Counts,
-    pooled: Floats,
+    strongest: npt.NDArray[np.int64],
+    patients: npt.NDArray[np.int64],
     anatomy: npt.NDArray[np.bool_],
     settings: Settings,
 ) -> LayerResult:
@@ -122,7 +124,8 @@ def layer_result(
         counts: regions against their own films' masks.
         permuted: pixels met under reassigned masks, (n, U, C).
         among_positives: the same among each concept's own films, -1 for concepts that cannot be reassigned.
-        pooled: means over positions, (films, U).
+        strongest: films of highest mean, (U, k).
+        patients: (C,), how many show the concept.
         anatomy: (C,), which concepts sit at the same place on every film.
     """
     inter, area, cover = counts.total()
@@ -142,5 +145,6 @@ def layer_result(
         boot=boot,
         cross=cross_fit(counts, scores.offset, settings.seed),
         labels=label(observed, scores, boot, thresholds),
-        strongest=np.argsort(-pooled, axis=0, kind="stable")[:EXEMPLARS].T,
+        strongest=strongest,
+        patients=patients,
     )

@@ -24,7 +24,7 @@ from ..models.chest_model import ChestModel
 from .atlas import Atlas, ProbeSeen, Reference
 from .engines import Engine, InProcess
 from .labels import MAX_P, MIN_IOU
-from .layer import LayerResult, Settings, layer_result
+from .layer import EXEMPLARS, LayerResult, Settings, layer_result
 from .maps import ModelFor, Reader
 from .null import reassignments, reassignments_among_positives
 from .passes import Bars, Effort, Passes
@@ -178,7 +178,8 @@ def _layer(counted: Passes, number: int, layer: str, probes: ProbeSet, settings:
         among_positives=counted.among_positives(
             where, thresholds, reassignments_among_positives(patients, shows, n, seed), n
         ),
-        pooled=counted.pooled(where),
+        strongest=counted.strongest(where, EXEMPLARS),
+        patients=np.array([len({patients[n] for n in np.flatnonzero(shown)}) for shown in shows.T], dtype=np.int64),
         anatomy=np.isin(probes.concepts, probes.anatomy),
         settings=settings,
     )

@@ -112,15 +112,24 @@ class Passes:
         """Which film shows which concept, (films, concepts)."""
         return np.asarray(masks_of(self.plan, where.set, where.grid(self.plan)).covered() > 0)
 
-    def pooled(self, where: Where) -> Floats:
-        """Means over positions of every film's maps, (films, units), in the set's order."""
+    def strongest(self, where: Where, count: int) -> npt.NDArray[np.int64]:
+        """The films on which each unit's map is highest in the mean, strongest first: places in the set, (units, k).
+
+        Shards are gone through one by one, so that never more than one shard's means are held.
+        """
         which = where.of(self.plan)
-        out = np.empty((len(which.members), dict(self.plan.layers)[where.layer].units))
+        units = dict(self.plan.layers)[where.layer].units
+        means: npt.NDArray[Any] = np.empty((0, units))
+        places: npt.NDArray[Any] = np.empty((0, units), dtype=np.int64)
         for number in self._shards(where):
             shard = Shard(self.plan, number)
             own, place = shard.members(which)
-            out[place] = shard.pooled(where.layer)[own]
-        return out
+            new = shard.pooled(where.layer)[own]
+            means = np.concatenate([means, new])
+            places = np.concatenate([places, np.broadcast_to(place[:, None], new.shape)])
+            order = np.lexsort((places, -means), axis=0)[:count]  # of equal means the first film in the set's order
+            means, places = np.take_along_axis(means, order, 0), np.take_along_axis(places, order, 0)
+        return places.T
 
     def _shards(self, where: Where) -> list[int]:
         """Shards with films of a concept set."""

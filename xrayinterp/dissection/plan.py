@@ -23,6 +23,10 @@ from .thresholds import Definition
 Numbers = npt.NDArray[np.int64]
 
 
+GROUPS = 2048
+"""Groups of patients that are counted apart at most, so that counters stay small for any number of patients."""
+
+
 @dataclass(frozen=True)
 class ConceptSet:
     """One probe set's part: its name, concepts and films, as numbers into the plan's films."""
@@ -53,6 +57,14 @@ class Plan:
     def shard_of(self) -> Numbers:
         """The shard of every film."""
         return (self._draws % self.shards).astype(np.int64)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each film's patient: alone, or one of `GROUPS` drawn from the name where there are more."""
+        patients = [film.patient for film in self.films]
+        if len(set(patients)) <= GROUPS:
+            return tuple(patients)
+        return tuple(f"group {_hash(patient) % GROUPS:04}" for patient in patients)
 
     @property
     def accelerator(self) -> torch.device | None:

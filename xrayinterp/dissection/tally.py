@@ -1,4 +1,4 @@
-"""Tallies: integer counts of where regions and masks meet, per patient; merging is addition."""
+"""Tallies: integer counts of where regions and masks meet, per patient or group of patients; merging is addition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tally:
-    """Pixel counts of G patients, U units and C concepts, all int64.
+    """Pixel counts of G patients (or groups of patients), U units and C concepts, all int64.
 
     `patients` (G names, sorted); `inter` (G, U, C) pixels in region and mask; `area` (G, U) pixels in the region;
     `cover` (G, C) pixels in the mask; `shown` (G, C) films that show the concept; `films` (G,); `pixels` of one film.
