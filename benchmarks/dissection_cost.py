@@ -391,9 +391,10 @@ def _plan(told: dict[str, Any], memory: dict[int, Any]) -> list[str]:
         f"- Counters do not grow: patients beyond {GROUPS:,} are counted in as many groups.",
         "- Between machines go only answers: at most "
         f"{1024 * 4097 * 8 / 1e6:.0f} MB a shard and census of 1,024 units, and the tally of a shard's own patients.",
-        "- On one or eight GPUs nothing was measured. A GPU's forward is not the limit of this design: reading films and "
-        "writing cells are, so a GPU wants as many workers as films need decoding (`--gpus 0.25` gives four workers one "
-        "GPU), and eight GPUs divide the two-core column by no more than the number of cores beside them.",
+        "- On one or eight GPUs nothing was measured. A GPU's forward is not the limit of this design: reading "
+        "films and writing cells are, so a GPU wants as many workers as films need decoding (`--gpus 0.25` gives "
+        "four workers one GPU), and eight GPUs divide the two-core column by no more than the number of cores "
+        "beside them.",
     ]
 
 
