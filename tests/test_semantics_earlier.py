@@ -78,11 +78,11 @@ def test_at_the_last_map_both_measures_are_the_exact_split(seed: int, finding: s
         for measures, value in ((zero, share.contribution), (normal, share.contrast)):
             concept = next(c for c in measures.concepts if c.concept == share.concept)
             assert concept.gradient == pytest.approx(value, **close)
-            assert concept.removal == pytest.approx(value, **close)
+            assert concept.ablation == pytest.approx(value, **close)
             assert concept.above == pytest.approx(share.above, **close)
     assert exact.reference_logit is not None
-    assert zero.total.removal == pytest.approx(exact.logit - exact.bias, **close)
-    assert normal.total.removal == pytest.approx(exact.logit - exact.reference_logit, **close)
+    assert zero.total.ablation == pytest.approx(exact.logit - exact.bias, **close)
+    assert normal.total.ablation == pytest.approx(exact.logit - exact.reference_logit, **close)
     assert all(part.difference == pytest.approx(0, abs=1e-9) for one in (zero, normal) for part in everything(one))
     assert zero.unexplained == pytest.approx(0, abs=1e-9)
     assert zero.rank_correlation == pytest.approx(1)
@@ -94,7 +94,7 @@ def test_without_biases_gradient_x_activation_sums_to_the_logit(seed: int) -> No
     net = frozen(Biasless(seed))
     model = tiny_model(module=net, layers={"early": Layer("body.1", 32, 6)})
     found = measured(model, film_batch(seed, samples=1), "early", ()).measures[0]
-    assert found.total.gradient == pytest.approx(found.total.removal, rel=1e-9, abs=1e-12)
+    assert found.total.gradient == pytest.approx(found.total.ablation, rel=1e-9, abs=1e-12)
     parts = sum(part.gradient for part in (*found.concepts, found.unlabelled))
     assert parts == pytest.approx(found.total.gradient, rel=1e-12, abs=1e-12)
 
@@ -119,7 +119,7 @@ def test_where_all_above_is_linear_the_measures_agree_unit_by_unit() -> None:
     known = Atlas("tiny", None, "p", "bau2017", tuple(rows), {"early": Reference(np.full(40, 0.3), 9, "nine films")})
     for measures in measured(model, film_batch(0, samples=1), "early", (known,)).measures:
         for part in everything(measures):
-            assert part.removal == pytest.approx(part.gradient, rel=1e-9, abs=1e-12)
+            assert part.ablation == pytest.approx(part.gradient, rel=1e-9, abs=1e-12)
         assert (measures.opposed, len(measures.units)) == ((), STRONGEST + SPREAD)
 
 
@@ -136,10 +136,10 @@ def test_removal_is_what_a_modified_forward_gives() -> None:
             return whole - float(brute(x, dict.fromkeys(units, held))[0, 0])
 
         for concept in (*measures.concepts, measures.unlabelled):
-            assert concept.removal == pytest.approx(without(concept.units), rel=1e-9, abs=1e-12)
+            assert concept.ablation == pytest.approx(without(concept.units), rel=1e-9, abs=1e-12)
         for unit in measures.units:
-            assert unit.removal == pytest.approx(without((unit.unit,)), rel=1e-9, abs=1e-12)
-        assert measures.total.removal == pytest.approx(without(tuple(range(len(names.threshold)))), rel=1e-9)
+            assert unit.ablation == pytest.approx(without((unit.unit,)), rel=1e-9, abs=1e-12)
+        assert measures.total.ablation == pytest.approx(without(tuple(range(len(names.threshold)))), rel=1e-9)
 
 
 def test_gradient_x_activation_by_hand_and_cut_at_the_thresholds() -> None:
@@ -231,7 +231,7 @@ def test_a_net_that_ignores_the_layer_has_no_rank_correlation() -> None:
     model.module.classifier.weight.zero_()
     (measures, _) = measured(model, x, BLOCK, (at_block(),)).measures
     assert (measures.rank_correlation, measures.unexplained) == (None, None)
-    assert {part.removal for part in everything(measures)} == {0.0}
+    assert {part.ablation for part in everything(measures)} == {0.0}
 
 
 def test_a_real_film_at_block_three_and_exact_at_the_last(data_root: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_real_film_at_block_three_and_exact_at_the_last(data_root: Path) -> No
     last, early = (at_layer(run, "Effusion", layer) for layer in ("norm5", "denseblock3"))
     for share in exact.concepts:
         concept = next(c for c in last.measures[0].concepts if c.concept == share.concept)
-        assert (concept.gradient, concept.removal) == pytest.approx((share.contribution,) * 2, abs=1e-5)
+        assert (concept.gradient, concept.ablation) == pytest.approx((share.contribution,) * 2, abs=1e-5)
     assert early.measures[0].concepts
     assert early.measures[0].unexplained is not None
     assert early.measures[0].unexplained > 0.01  # a network with biases

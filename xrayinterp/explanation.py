@@ -166,7 +166,7 @@ def explain(
         atlases: what is known of the model's units; None takes those shipped or made for it.
         trust: measure the trust strip of every map: True for all lamps, or names in `evaluation.lamps.LAMPS`. Costs
             about 60 forwards a map of a single-pass method.
-        layers: dissection layers at which concepts are also measured by gradient x activation and by removal.
+        layers: dissection layers at which concepts are also measured by gradient x activation and ablation.
 
     Raises:
         XrayInterpError: `unknown-model`, `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`; `internal`
@@ -211,7 +211,7 @@ def explain(
 
 
 def at_layer(run: Trace, finding: str, layer: str, atlases: Sequence[Atlas] | None = None) -> LayerAttribution:
-    """What concepts of one layer give a finding on a traced film, by gradient x activation and by removal.
+    """What concepts of one layer give a finding on a traced film, by gradient x activation and ablation.
 
     Raises:
         XrayInterpError: `unknown-finding`, `unknown-layer`, `atlas-mismatch`, `unsupported-operator`.

@@ -1,8 +1,8 @@
 """Semantic attribution at any layer, measured twice: gradient x activation, and taking units out.
 
 At the last map the two are the same number and the split is exact (`semantics`). At an earlier layer they part:
-gradient x activation is the first order of what removal does, and a network with biases is not homogeneous, so that not
-even the sum over all units is the logit's change. Nothing here adds up by construction, hence both measures, their
+gradient x activation is the first order of what ablation does, and a network with biases is not homogeneous, so that
+not even the sum over all units is the logit's change. Nothing here adds up by construction, hence both measures, their
 disagreement and what stays unexplained are the result.
 """
 
@@ -43,22 +43,22 @@ Units = npt.NDArray[np.intp]
 class Measured:
     """What some units give a logit, by both measures, beyond what they would give at the baseline m.
 
-    `gradient` is sum_k sum_u (A_k(u) - m_k) df/dA_k(u); `removal` is f(x) - f(x; A_k := m_k for all of them), by a real
-    forward.
+    `gradient` is sum_k sum_u (A_k(u) - m_k) df/dA_k(u); `ablation` is f(x) - f(x; A_k := m_k for all of them), by a
+    real forward.
     """
 
     gradient: float
-    removal: float
+    ablation: float
 
     @property
     def difference(self) -> float:
-        """Removal minus gradient x activation: what the first order does not tell."""
-        return self.removal - self.gradient
+        """Ablation minus gradient x activation: what the first order does not tell."""
+        return self.ablation - self.gradient
 
     @property
     def same_sign(self) -> bool:
         """Whether both measures say that the units support, or both that they oppose."""
-        return bool(np.sign(self.gradient) == np.sign(self.removal))
+        return bool(np.sign(self.gradient) == np.sign(self.ablation))
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class LayerAttribution:
     """One finding of one film at one layer: measures from zero and, where a reference is known, from normal films.
 
     `regions` maps a concept to float32 (8h, 8w): gradient x activation of its units where they fire, 0 elsewhere.
-    `removals` counts the maps that were run on from the layer. `advice` says how to name units where nobody did.
+    `ablations` counts the maps that were run on from the layer. `advice` says how to name units where nobody did.
     """
 
     layer: str
@@ -130,7 +130,7 @@ class LayerAttribution:
     logit: float
     measures: tuple[LayerMeasures, ...]
     regions: Mapping[str, npt.NDArray[np.float32]]
-    removals: int
+    ablations: int
     probes: tuple[str, ...]
     advice: str | None
 
@@ -172,7 +172,7 @@ def attribute_layer(
         logit=whole,
         measures=tuple(ledger.measures([whole - next(runs) for _ in ledger.sets]) for ledger in ledgers),
         regions=firing_regions(A, A * g, names),
-        removals=len(logits),
+        ablations=len(logits),
         probes=names.probes,
         advice=None if names.probes else how_to_label(model, layer),
     )
@@ -235,13 +235,13 @@ class _Ledger:
             out[units] = held[units].expand_as(out[units])
             yield out
 
-    def measures(self, removals: Sequence[float]) -> LayerMeasures:
-        """Everything measured, given what each set's removal took away."""
-        runs = iter(removals)
+    def measures(self, ablations: Sequence[float]) -> LayerMeasures:
+        """Everything measured, given what each set's ablation took away."""
+        runs = iter(ablations)
         concepts = [self._concept(name, units, next(runs)) for name, units in self.concepts.items()]
         total = Measured(float(self.gradient.sum()), next(runs))
         units = [self._unit(int(unit), next(runs)) for unit in self.singles]
-        pairs = np.array([(unit.gradient, unit.removal) for unit in units])
+        pairs = np.array([(unit.gradient, unit.ablation) for unit in units])
         return LayerMeasures(
             baseline=self.baseline,
             described=self.names.reference.described if self._against_normal and self.names.reference else None,
@@ -256,15 +256,15 @@ class _Ledger:
     def _against_normal(self) -> bool:
         return self.baseline is Baseline.NORMAL_MEAN
 
-    def _concept(self, name: str | None, units: Units, removal: float) -> LayerConcept:
+    def _concept(self, name: str | None, units: Units, ablation: float) -> LayerConcept:
         gradient, above = float(self.gradient[units].sum()), float(self.above[units].sum())
-        return LayerConcept(gradient, removal, name, above, tuple(units.tolist()))
+        return LayerConcept(gradient, ablation, name, above, tuple(units.tolist()))
 
-    def _unit(self, unit: int, removal: float) -> LayerUnit:
+    def _unit(self, unit: int, ablation: float) -> LayerUnit:
         row = self.names.rows.get(unit)
         return LayerUnit(
             gradient=float(self.gradient[unit]),
-            removal=removal,
+            ablation=ablation,
             unit=unit,
             concept=row.concept if row else None,
             above=float(self.above[unit]),
@@ -299,4 +299,4 @@ def _rank_correlation(pairs: Floats) -> float | None:
 
 
 def _size(measured: Measured) -> float:
-    return max(abs(measured.gradient), abs(measured.removal))
+    return max(abs(measured.gradient), abs(measured.ablation))

@@ -87,6 +87,14 @@ def explain(
             help="Also the trust strip of every map, into NAME.json: 40 to 70 runs of the model for most methods.",
         ),
     ] = False,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            help="Also what concepts of this layer (denseblock3, ...) give, by gradient x activation and by taking "
+            "units out; by commas or repeated.",
+        ),
+    ] = None,
     view: StatedView = None,
     fit: StatedFit = FitOption.CROP,
     device: Device = "cpu",
@@ -108,6 +116,9 @@ def explain(
     chosen = asked or [standing(chest_model.name, chest_model.card.sha256).default]
     if finding is not None:
         chest_model.index(finding)
+    layers = split_list(layer or [])
+    for name in layers:
+        chest_model.layer(name)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -121,6 +132,7 @@ def explain(
         seed=seed,
         atlases=atlases_for(chest_model),
         trust=trust,
+        layers=layers,
     )
     films = (open_film(name, view=view_of(view)) for name in names)
     done = [_explained(film, make, out, pdf=pdf) for film in tracked(films, len(names), "Explaining")]
