@@ -91,32 +91,31 @@ class MapReplacement:
     path: str
     x: Tensor
     _twin: nn.Module = field(init=False, repr=False)
-    _maps: Tensor | None = field(init=False, default=None, repr=False)
+    _waiting: list[Tensor] = field(init=False, default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         self._twin = _hooked_twin(self.module, self.path, self._replace)
 
     def __call__(self, maps: Tensor) -> Tensor:
         """Logits (n, F) with maps (n, U, h, w) >= 0 in place of the layer's rectified map, without a graph."""
-        self._maps = maps
+        self._waiting = [maps]
         try:
             with torch.no_grad():
                 logits: Tensor = self._twin(self.x.clone())  # a clone, since the network may write into its input
         except RuntimeError as error:
-            if self._maps is not None:
+            if self._waiting:
                 raise
             raise self._unsupported() from error
-        if self._maps is not None:
-            self._maps = None
+        if self._waiting:
             raise XrayInterpError(Code.UNKNOWN_LAYER, f"The forward did not reach {self.path!r}.", "Take another.")
         if logits.shape[0] != len(maps):
             raise self._unsupported()
         return logits
 
     def _replace(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        maps, self._maps = self._maps, None
-        if maps is None:
-            return output
+        if not self._waiting:
+            return output  # a layer that runs again: its first output is the one that was replaced
+        maps = self._waiting.pop()
         if not isinstance(output, Tensor) or output.shape[1:] != maps.shape[1:]:
             got = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
             raise XrayInterpError(

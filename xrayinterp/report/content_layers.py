@@ -10,8 +10,9 @@ from . import layer_words, words
 
 def table(found: LayerAttribution, measures: LayerMeasures) -> dict[str, Any]:
     """One table a layer and baseline, with the sentences under it."""
+    against = "from zero" if measures.described is None else "against normal films"
     return {
-        "title": f"{layer_words.layer_name(found.layer)}: what concepts give there",
+        "title": f"{layer_words.layer_name(found.layer)}, {against}: what concepts give there",
         "against": layer_words.baseline_line(measures),
         "rows": [_row(concept) for concept in (*measures.concepts, measures.unlabelled)],
         "lines": [layer_words.agreement_line(measures), layer_words.residual_line(measures)],

@@ -12,7 +12,11 @@ from .words import percent, plain, readable, signed
 GRADIENT, ABLATION = "Gradient × activation", "Ablation"
 MEASURES = (
     "Gradient × activation is what the units give to first order; ablation takes them out and runs the model on from "
-    "there. At an earlier layer neither adds up to the logit."
+    "there. At an earlier layer neither adds up to the output."
+)
+LEGEND = (
+    "Filled bars: gradient × activation, the first order. Outlined bars: ablation, the units taken out and the model "
+    "run on from there. At an earlier layer neither adds up to the output."
 )
 VISIBLE = 0.005
 """A share below this is written as 0.00: its sign is not talked about."""
@@ -38,9 +42,14 @@ def baseline_line(measures: LayerMeasures) -> str:
     return f"Against {measures.described}: units are taken out by holding them at their mean there."
 
 
+def disputed(measures: LayerMeasures) -> list[LayerConcept]:
+    """Concepts of which the measures disagree about the sign, where both are large enough to be written."""
+    return [c for c in measures.opposed if min(abs(c.gradient), abs(c.ablation)) >= VISIBLE]
+
+
 def agreement_line(measures: LayerMeasures) -> str:
     """On which concepts the two measures disagree about the sign, and how alike they rank single units."""
-    said = [c for c in measures.opposed if min(abs(c.gradient), abs(c.ablation)) >= VISIBLE]
+    said = disputed(measures)
     names = _joined([units_like(concept) for concept in said])
     signs = (
         f"The two measures disagree on the sign for {names} units."
@@ -49,9 +58,8 @@ def agreement_line(measures: LayerMeasures) -> str:
     )
     if measures.rank_correlation is None:
         return signs
-    return (
-        f"{signs} Over {len(measures.units)} single units their rank correlation is {plain(measures.rank_correlation)}."
-    )
+    alike = plain(measures.rank_correlation, 3)
+    return f"{signs} Over {len(measures.units)} single units their rank correlation is {alike}."
 
 
 def residual_line(measures: LayerMeasures) -> str:
@@ -61,7 +69,7 @@ def residual_line(measures: LayerMeasures) -> str:
     return (
         f"By gradient × activation all units together give {signed(total.gradient)}, by ablation "
         f"{signed(total.ablation)}. The difference, {signed(total.difference)}{share}, is not explained: the network "
-        "above has biases, so nothing makes the two equal."
+        "above is not linear and has biases, so nothing makes the two equal."
     )
 
 
