@@ -234,6 +234,7 @@ def test_a_net_that_ignores_the_layer_has_no_rank_correlation() -> None:
     assert {part.ablation for part in everything(measures)} == {0.0}
 
 
+@pytest.mark.data
 def test_a_real_film_at_block_three_and_exact_at_the_last(data_root: Path) -> None:
     model = load_model("compact")
     run = trace(read(sorted((data_root / "nih").glob("*.jpg"))[0], view="PA"), model)

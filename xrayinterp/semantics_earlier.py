@@ -180,7 +180,7 @@ def attribute_layer(
 
 def named_layers(model: ChestModel, atlases: Sequence[Atlas]) -> tuple[str, ...]:
     """Layers of a model at which some atlas labels units, the last first."""
-    return tuple(layer for layer in reversed(model.layers) if name_units(model, atlases, layer).rows)
+    return tuple(layer for layer in reversed(tuple(model.layers)) if name_units(model, atlases, layer).rows)
 
 
 def _baselines(names: UnitNames) -> tuple[Baseline, ...]:

@@ -23,7 +23,9 @@ def outline(case: Case, concept: str) -> None:
 def concept_chooser(
     case: Case, explanation: Explanation, names: Sequence[str], regions: Mapping[str, npt.NDArray[np.float32]]
 ) -> None:
-    """The list of concepts, and a word where the chosen one's units fire nowhere."""
+    """The list of concepts, and a word where the chosen one's units fire nowhere; one that is not listed is let go."""
+    if case.concept not in names:
+        case.concept = None
     if not names:
         return
     key = f"concept-{explanation.finding}-{case.sha256}-{case.layer}-{case.concept}"
