@@ -246,6 +246,17 @@ def test_explain_leaves_json_maps_and_pdf(cli: Callable[..., Done], tmp_path: Pa
     assert whole == pytest.approx(semantic["logit"], rel=1e-4, abs=1e-4)
 
 
+def test_explain_measures_further_layers_where_asked(cli: Callable[..., Done], tmp_path: Path) -> None:
+    film = film_png(tmp_path / "film.png")
+    done = cli("explain", film, "--out", tmp_path / "out", "--view", "PA", "--layer", "norm5,denseblock2")
+    assert done.status == 0, done.err
+    last, early = json.loads((tmp_path / "out" / "film.json").read_text())["layers"]
+    assert (last["layer"], early["layer"]) == ("norm5", "denseblock2")
+    exact, part = last["measures"][0]["total"], early["measures"][0]["total"]
+    assert exact["difference"] == pytest.approx(0, abs=1e-4)
+    assert abs(part["difference"]) > 1e-3
+
+
 def test_explain_writes_exactly_one_json_a_film_whatever_the_names(cli: Callable[..., Done], tmp_path: Path) -> None:
     first, second = film_png(tmp_path / "a" / "film.png", seed=1), film_png(tmp_path / "b" / "film.png", seed=2)
     for _ in range(2):  # a second run replaces, it does not multiply
@@ -269,6 +280,7 @@ def test_explain_goes_on_after_a_bad_film(cli: Callable[..., Done], tmp_path: Pa
     [
         (["--finding", "Plague"], Code.UNKNOWN_FINDING),
         (["--methods", "tealeaves"], Code.UNKNOWN_METHOD),
+        (["--layer", "denseblock9"], Code.UNKNOWN_LAYER),
         (["--model", "no-such-model"], Code.UNKNOWN_MODEL),
     ],
 )

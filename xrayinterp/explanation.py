@@ -18,6 +18,7 @@ from .attribution import Forward, native_map
 from .attribution.registry import method_named
 from .dissection.atlas import Atlas
 from .dissection.io import atlases_for
+from .dissection.naming import name_units
 from .errors import Code, Warned, XrayInterpError
 from .evaluation.lamps import MapTrust, lamps_named
 from .evaluation.trust import map_trust
@@ -29,6 +30,7 @@ from .models.segmentation import Segmentation
 from .models.segmenter import segment
 from .models.zoo import load_model
 from .semantics import LAYER, SemanticAttribution, concept_regions, split
+from .semantics_earlier import LayerAttribution, attribute_layer
 
 __all__ = [
     "Explanation",
@@ -36,6 +38,7 @@ __all__ = [
     "SaliencyMap",
     "Severity",
     "Trace",
+    "at_layer",
     "explain",
     "predict",
     "saliency",
@@ -60,8 +63,9 @@ class Explanation:
     `regions` maps a concept to float32 (8h, 8w) over the model's square: the signed contributions of its units where
     they fire (above their thresholds), 0 elsewhere. `model_view` is the input the model saw, float32 (S, S) in [0, 1].
     `reader` holds what a reader typed in (reference, comment, side). `provenance` holds versions, hashes, recipe, seed.
-    `trust` holds the trust strip of each map, empty where it was not asked for. `anatomy` says where maps and concepts
-    lie and how wide the heart is; None where it was not asked for or the segmenter's weights are not there.
+    `trust` holds the trust strip of each map and `layers` the attribution at further layers; empty where not asked for.
+    `anatomy` says where maps and concepts lie and how wide the heart is; None where it was not asked for or the
+    segmenter's weights are not there.
     """
 
     radiograph: Radiograph
@@ -82,6 +86,7 @@ class Explanation:
     reader: Mapping[str, str]
     trust: tuple[MapTrust, ...] = ()
     anatomy: Anatomy | None = None
+    layers: tuple[LayerAttribution, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +156,7 @@ def explain(
     atlases: Sequence[Atlas] | None = None,
     trust: Sequence[str] | bool = False,
     anatomy: Segmentation | bool = True,
+    layers: Sequence[str] = (),
 ) -> Explanation:
     """Predict one film and explain one finding: its maps, and its logit split exactly over concepts.
 
@@ -168,6 +174,7 @@ def explain(
         trust: measure the trust strip of every map: True for all lamps, or names in `evaluation.lamps.LAMPS`. Costs
             about 60 forwards a map of a single-pass method.
         anatomy: where lungs and heart lie on the film: True has it segmented, at the cost of about one forward.
+        layers: dissection layers at which concepts are also measured by gradient x activation and ablation.
 
     Raises:
         XrayInterpError: `unknown-model`, `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`; `internal`
@@ -177,7 +184,9 @@ def explain(
     settings = _settings(methods, options or {})
     lamps = [lamp.name for lamp in lamps_named(None if trust is True else trust or ())]
     if finding is not None:
-        chosen.index(finding)  # a misspelt finding is refused before the model runs
+        chosen.index(finding)  # a misspelt finding or layer is refused before the model runs
+    for layer in layers:
+        chosen.layer(layer)
     run = Trace.of(radiograph, chosen, fit) if trace is None else _matching(trace, radiograph, chosen, fit)
     known = run.atlases if atlases is None else tuple(atlases)
     predicted = predictions(chosen, run.logits)
@@ -208,7 +217,18 @@ def explain(
             if lamps
         ),
         anatomy=_anatomy(radiograph, frame(*radiograph.shape, fit), maps, regions, anatomy),
+        layers=tuple(at_layer(run, target, layer, known) for layer in dict.fromkeys(layers)),
     )
+
+
+def at_layer(run: Trace, finding: str, layer: str, atlases: Sequence[Atlas] | None = None) -> LayerAttribution:
+    """What concepts of one layer give a finding on a traced film, by gradient x activation and ablation.
+
+    Raises:
+        XrayInterpError: `unknown-finding`, `unknown-layer`, `atlas-mismatch`, `unsupported-operator`.
+    """
+    names = name_units(run.model, run.atlases if atlases is None else atlases, layer)
+    return attribute_layer(run.forward, run.model, finding, layer, names)
 
 
 def saliency(run: Trace, finding: str, method: str, options: Mapping[str, Any] | None = None) -> SaliencyMap:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -171,7 +172,7 @@ def split(
         if reference_logit is None or contrast is None
         else _checked(logit, [c.contrast or 0.0 for c in concepts], contrast + reference_logit),
         probes=labels.probes,
-        advice=None if labels.probes else _advice(model),
+        advice=None if labels.probes else how_to_label(model, LAYER),
     )
 
 
@@ -183,18 +184,33 @@ def concept_regions(
     Maps (1, U, h, w) are drawn up bilinearly to the grid on which units were labelled and cut at the same thresholds.
     Values are in logit units a cell: a region's sum is what its units contribute there.
     """
-    labels = name_units(model, atlases, LAYER)
-    units = np.array(sorted(labels.rows), dtype=np.int64)
-    if not len(units):
-        return {}
     weight, _ = _head(model, finding, maps)
+    A = maps[0].detach().cpu().double()
+    share = torch.from_numpy(weight / A[0].numel())[:, None, None]
+    return firing_regions(A, A * share, name_units(model, atlases, LAYER))
+
+
+def firing_regions(A: Tensor, contributions: Tensor, names: UnitNames) -> dict[str, npt.NDArray[np.float32]]:
+    """For each concept, what its units contribute where they fire, on a grid `FINENESS` times as fine as the map's.
+
+    Args:
+        A: rectified map (U, h, w). `contributions` (U, h, w) of each unit and cell; both are drawn up bilinearly, which
+            keeps the sum of contributions, and cut where A exceeds the unit's threshold.
+        names: of the layer's units.
+    """
+    found = {}
+    for concept in sorted({row.concept for row in names.rows.values()}):
+        units = [unit for unit, row in sorted(names.rows.items()) if row.concept == concept]
+        fine, cells = (_drawn_up(values[units].cpu().double()) for values in (A, contributions))
+        fires = fine > names.threshold[units][:, None, None]
+        found[concept] = (np.where(fires, cells, 0.0).sum(0) / FINENESS**2).astype(np.float32)
+    return found
+
+
+def _drawn_up(maps: Tensor) -> Floats:
     size = (FINENESS * maps.shape[-2], FINENESS * maps.shape[-1])
-    chosen = maps[:, units].detach().float().cpu()
-    fine = F.interpolate(chosen, size, mode="bilinear", align_corners=False)[0].numpy()
-    fires = fine > labels.threshold[units][:, None, None]
-    cells = np.where(fires, fine, 0.0) * (weight[units] / (size[0] * size[1]))[:, None, None]
-    concepts = np.array([labels.rows[unit].concept for unit in units.tolist()])
-    return {name: cells[concepts == name].sum(0).astype(np.float32) for name in sorted(set(concepts.tolist()))}
+    fine: Floats = F.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0].numpy()
+    return fine
 
 
 def change(before: SemanticAttribution, after: SemanticAttribution) -> Change:
@@ -338,8 +354,9 @@ def _head(model: ChestModel, finding: str, maps: Tensor) -> tuple[Floats, float]
     return head.weight[index].detach().cpu().double().numpy(), bias
 
 
-def _advice(model: ChestModel) -> str:
+def how_to_label(model: ChestModel, layer: str) -> str:
+    """How to make an atlas of a layer that has none."""
     return (
         f"No atlas says what the units of {model.name!r} respond to, so all of them are unlabelled. Make one with: "
-        f"xrayinterp dissect --model {model.name} --probes chestx-det --layer {LAYER} --out FILE.parquet"
+        f"xrayinterp dissect --model {model.name} --probes chestx-det --layer {layer} --out FILE.parquet"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xrayinterp.dissection.ablation import Baseline
 from xrayinterp.errors import Code, Warned
 from xrayinterp.evaluation.lamps import MapTrust, Reading
 from xrayinterp.explanation import Explanation, Prediction, SaliencyMap, Severity
@@ -15,6 +16,7 @@ from xrayinterp.imaging.geometry import Fit, cut, frame
 from xrayinterp.imaging.radiograph import RECIPE, Radiograph, Source, View
 from xrayinterp.models.chest_model import Calibration, Card, FindingMetrics, Interval, OperatingPoint
 from xrayinterp.semantics import ConceptShare, SemanticAttribution, UnitShare
+from xrayinterp.semantics_earlier import LayerAttribution, LayerConcept, LayerMeasures, LayerUnit, Measured
 
 FINDINGS = (
     "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema", "Fibrosis", "Effusion",
@@ -346,3 +348,21 @@ def _severity_card() -> Card:
         tested_on="the same films, patient-level cross-validation",
         measured={"MAE": 2.5, "MAE of the mean": 3.66},
     )
+
+
+def fake_layer(layer: str = "denseblock3") -> LayerAttribution:
+    """Three concepts at an earlier layer; the measures disagree about the sign of one."""
+    pairs = {"Effusion": (0.40, 0.31), "Left lung": (-0.20, -0.24), "Cardiomegaly": (0.05, -0.07)}
+    concepts = tuple(LayerConcept(*pair, name, 0.1 * pair[0], (i,)) for i, (name, pair) in enumerate(pairs.items()))
+    unlabelled = LayerConcept(-0.9, -0.5, None, -0.2, (3, 4))
+    units = tuple(
+        LayerUnit(*pair, unit, name, 0.01, 0.1, 0.9, 0.2, "chestx-det", (0.7, 0.7))
+        for unit, (name, pair) in enumerate(pairs.items())
+    )
+
+    def measures(baseline: Baseline, described: str | None) -> LayerMeasures:
+        return LayerMeasures(baseline, described, concepts, unlabelled, Measured(-0.65, -0.4), units, 0.5)
+
+    both = measures(Baseline.ZERO, None), measures(Baseline.NORMAL_MEAN, "412 films without findings")
+    regions = {name: np.ones((112, 112), dtype=np.float32) for name in pairs}
+    return LayerAttribution(layer, "Effusion", -1.0, both, regions, 16, ("chestx-det",), None)

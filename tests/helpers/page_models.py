@@ -21,6 +21,8 @@ FINDINGS = (
 )  # fmt: skip
 CONCEPTS = ("Effusion", "Cardiomegaly", "Consolidation", "Emphysema")
 UNITS_PER_CONCEPT = 3
+EARLIER = "denseblock3"
+"""A layer beside the last at which units bear names."""
 
 
 def write_page_models(folder: Path, cache: Path) -> None:
@@ -50,15 +52,18 @@ def write_page_models(folder: Path, cache: Path) -> None:
 def _atlas(weights: Path) -> Atlas:
     record = read_record(weights)
     assert record is not None
-    units = dissection_layers(record.architecture, record.size)["norm5"].units
-    rows = tuple(_row(i, concept) for i, concept in enumerate(CONCEPTS * UNITS_PER_CONCEPT))
-    reference = Reference(np.full(units, 0.3), 200, "200 films without findings")
-    return Atlas("compact", record.sha256, "chestx-det", "khakzar2021", rows, {"norm5": reference})
+    layers = dissection_layers(record.architecture, record.size)
+    named = ("norm5", EARLIER)
+    rows = tuple(_row(i, c, layer) for layer in named for i, c in enumerate(CONCEPTS * UNITS_PER_CONCEPT))
+    references = {
+        layer: Reference(np.full(layers[layer].units, 0.3), 200, "200 films without findings") for layer in named
+    }
+    return Atlas("compact", record.sha256, "chestx-det", "khakzar2021", rows, references)
 
 
-def _row(unit: int, concept: str) -> AtlasRow:
+def _row(unit: int, concept: str, layer: str) -> AtlasRow:
     return AtlasRow(
-        layer="norm5", unit=unit, concept=concept, iou=0.1, precision=0.3, ceiling=0.5, null_p=0.01, null_high=0.03,
+        layer=layer, unit=unit, concept=concept, iou=0.1, precision=0.3, ceiling=0.5, null_p=0.01, null_high=0.03,
         ci_low=0.08, ci_high=0.12, threshold=0.8, area=0.01, coverage=0.02, films=40, patients=30, probe="chestx-det",
         probe_seen="no", label=True,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.fake_explanation import fake_explanation, fake_severity_explanation
+from helpers.fake_explanation import fake_explanation, fake_layer, fake_severity_explanation
 
 from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.explanation import Explanation
@@ -72,6 +72,24 @@ def test_contrast_is_null_without_a_reference_and_sums_with_one() -> None:
     assert semantic.reference is not None
     total = sum(c.contrast or 0 for c in semantic.concepts) + semantic.reference.unlabelled_contrast
     assert total == pytest.approx(semantic.logit - semantic.reference.logit)
+
+
+def test_further_layers_are_there_only_where_asked_for() -> None:
+    assert "layers" not in strict(to_document(fake_explanation()).to_json())
+    explanation = fake_explanation(layers=(fake_layer(),))
+    document = strict(to_document(explanation).to_json())
+    (layer,) = document["layers"]
+    zero, normal = layer["measures"]
+    assert (zero["baseline"], normal["baseline"], zero["described"]) == ("zero", "normal-mean", None)
+    assert [c["same_sign"] for c in zero["concepts"]] == [True, True, False]
+    total = sum(c["gradient_x_activation"] for c in (*zero["concepts"], zero["unlabelled"]))
+    assert total == pytest.approx(zero["total"]["gradient_x_activation"])
+    for part in (*zero["concepts"], *zero["units"], zero["total"]):
+        assert part["difference"] == pytest.approx(part["ablation"] - part["gradient_x_activation"])
+    assert read_document(json.dumps(document)) == to_document(explanation)
+    document["layers"][0]["measures"][0]["total"]["gradient_x_activation"] += 1
+    with pytest.raises(XrayInterpError, match="the layer's"):
+        read_document(json.dumps(document))
 
 
 def test_reading_back_gives_the_same_document_and_text(explanation: Explanation) -> None:

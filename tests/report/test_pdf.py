@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pypdfium2
 import pytest
-from helpers.fake_explanation import SHA, fake_explanation, fake_severity_explanation
+from helpers.fake_explanation import SHA, fake_explanation, fake_layer, fake_severity_explanation
 from pypdf import PdfReader
 
 from xrayinterp.errors import Code, Warned, XrayInterpError
@@ -88,6 +88,19 @@ def test_the_same_explanation_gives_the_same_bytes_without_a_date() -> None:
     again = render_pdf(fake_explanation(reader={"reference": "Ward 7 / 42", "comment": "Fluid?\nSecond line"}))
     assert again == rendered("findings")
     assert not re.search(rb"CreationDate|ModDate|xmp:CreateDate", again)
+
+
+def test_further_layers_are_printed_with_their_disagreement_where_asked_for() -> None:
+    assert "Ablation" not in " ".join(pages(rendered("findings")))
+    text = " ".join(pages(render_pdf(fake_explanation(layers=(fake_layer(),)))))
+    for wanted in (
+        "Block 3, from zero",
+        "Block 3, against normal films",
+        "The two measures disagree on the sign for Cardiomegaly-like units.",
+        "units together give −0.65, by ablation −0.40. The difference, +0.25 (38 % of the larger), is not explained",
+        "Layer denseblock3.",
+    ):
+        assert wanted in text
 
 
 def test_what_a_reader_needs_is_written() -> None:

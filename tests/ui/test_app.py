@@ -172,6 +172,38 @@ def test_a_concept_can_be_outlined_and_taken_off_again(opened: AppTest):
     assert at.session_state["case"].concept is None
 
 
+def at_block_3(at: AppTest) -> AppTest:
+    """The panel at the earlier layer, once it is measured."""
+    next(c for c in at.get("button_group") if c.key.startswith("layer-")).set_value("denseblock3")
+    at.run()
+    at.session_state["alongside"].wait(60)
+    return at.run()
+
+
+def test_an_earlier_layer_is_measured_twice_and_outlined_on_a_finer_grid(opened: AppTest):
+    at = at_block_3(opened)
+    assert not at.exception
+    assert "disagree on the sign" in text(at) or "agree on the sign" in text(at)
+    assert "is not explained" in text(at)
+    assert "parts sum to it" not in text(at)
+    found = at.session_state["alongside"].results[0]
+    bars = next(s for s in charts(at) if "Effusion" in s["data"][0]["customdata"] and "" in s["data"][0]["customdata"])
+    assert bars["data"][0]["customdata"] == [c.concept for c in found.measures[1].concepts] + [""]
+    at = picker(at, "Outline on the film").set_value("Effusion").run()
+    assert at.session_state["case"].concept == "Effusion"
+    assert not at.exception
+    assert found.regions["Effusion"].shape == (8 * 14, 8 * 14)
+    at = at.toggle[0].set_value(True).run()
+    assert "From zero: units are taken out by silencing them." in text(at)
+    at = picker(at, "Finding to explain").select("Hernia").run()
+    assert at.session_state["alongside"] is not None
+    assert at.session_state["case"].layer == "denseblock3"
+    at = picker(at, "Model").select("brixia").run()  # no names at any layer
+    assert not at.exception
+    assert at.session_state["case"].layer is None
+    assert not [c for c in at.get("button_group") if c.key.startswith("layer-")]
+
+
 def test_another_method_and_the_whole_film(opened: AppTest):
     at = opened
     at.session_state["case"].method = "gradient"

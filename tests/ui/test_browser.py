@@ -241,6 +241,20 @@ def test_a_click_on_a_line_explains_that_finding(page: Any, synthetic: bytes):
     playwright.expect(page.locator(".st-key-semantics h2")).not_to_have_text(heading)
 
 
+def test_an_earlier_layer_is_measured_and_a_pick_outlines_its_units(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    panel = page.locator(".st-key-semantics")
+    panel.get_by_text("Block 3").click()
+    panel.get_by_text("is not explained").wait_for()
+    settled(page)
+    box = panel.locator(".js-plotly-plot").first.bounding_box()
+    page.mouse.click(box["x"] + 40, box["y"] + 20)
+    page.locator('canvas.film[aria-label*="-like units fire"]').wait_for()
+    panel.get_by_text("Last layer (exact)").click()
+    panel.get_by_text("parts sum to it").wait_for()
+
+
 def test_every_control_is_reached_by_keyboard(page: Any, synthetic: bytes):
     drop(page, "film.dcm", synthetic)
     canvas = opened(page)

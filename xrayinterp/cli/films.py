@@ -91,6 +91,14 @@ def explain(
         bool,
         typer.Option(help="Where maps lie on the chest, and the cardiothoracic ratio (research-only weights)."),
     ] = True,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            help="Also what concepts of this layer (denseblock3, ...) give, by gradient x activation and by taking "
+            "units out; by commas or repeated.",
+        ),
+    ] = None,
     view: StatedView = None,
     fit: StatedFit = FitOption.CROP,
     device: Device = "cpu",
@@ -112,6 +120,9 @@ def explain(
     chosen = asked or [standing(chest_model.name, chest_model.card.sha256).default]
     if finding is not None:
         chest_model.index(finding)
+    layers = split_list(layer or [])
+    for name in layers:
+        chest_model.layer(name)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -126,6 +137,7 @@ def explain(
         atlases=atlases_for(chest_model),
         trust=trust,
         anatomy=anatomy,
+        layers=layers,
     )
     films = (open_film(name, view=view_of(view)) for name in names)
     done = [_explained(film, make, out, pdf=pdf) for film in tracked(films, len(names), "Explaining")]

@@ -1,4 +1,4 @@
-"""A network in which some units of one layer are held at a value, whatever the film shows."""
+"""A network in which some units of one layer are held at a value, or its whole map is another one."""
 
 from __future__ import annotations
 
@@ -33,15 +33,7 @@ class UnitReplacement:
     _reached: bool = field(init=False, default=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._twin = structural_copy(self.module)
-        known = dict(self._twin.named_modules())
-        if self.path not in known:
-            raise XrayInterpError(
-                Code.UNKNOWN_LAYER,
-                f"{type(self.module).__name__} has no layer at {self.path!r}.",
-                "Take a name from module.named_modules(), or one of the model's named layers.",
-            )
-        known[self.path].register_forward_hook(self._replace)
+        self._twin = _hooked_twin(self.module, self.path, self._replace)
 
     def __call__(self, x: Tensor, held: Mapping[int, float]) -> Tensor:
         """Logits (N, F) of x with the units of `held` at their values, without a graph."""
@@ -77,5 +69,79 @@ class UnitReplacement:
                 Code.BAD_OPTION, f"Units {units} are not all among the {output.shape[1]} of {self.path!r}."
             )
         out = output.clone()
-        out[:, units] = torch.tensor(list(self._held.values())).to(out)[:, None, None]
+        values = torch.tensor(list(self._held.values()), dtype=out.dtype, device=out.device)
+        out[:, units] = values[:, None, None]
         return out
+
+
+@dataclass
+class MapReplacement:
+    """A network that shares all tensors with `module`, run on one film with other maps at the layer at `path`.
+
+    What lies below the layer runs once a call, on the film; what lies above runs on each of the maps. `x`: the film,
+    (1, C, H, W).
+
+    Raises:
+        XrayInterpError: `unknown-layer` where the module has no such path; when called, the same where the layer was
+            not reached or gives maps of another shape, `unsupported-operator` where the network cannot be run on from
+            there.
+    """
+
+    module: nn.Module
+    path: str
+    x: Tensor
+    _twin: nn.Module = field(init=False, repr=False)
+    _waiting: list[Tensor] = field(init=False, default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self._twin = _hooked_twin(self.module, self.path, self._replace)
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Logits (n, F) with maps (n, U, h, w) >= 0 in place of the layer's rectified map, without a graph."""
+        self._waiting = [maps]
+        try:
+            with torch.no_grad():
+                logits: Tensor = self._twin(self.x.clone())  # a clone, since the network may write into its input
+        except RuntimeError as error:
+            if self._waiting:
+                raise
+            raise self._unsupported() from error
+        if self._waiting:
+            raise XrayInterpError(Code.UNKNOWN_LAYER, f"The forward did not reach {self.path!r}.", "Take another.")
+        if logits.shape[0] != len(maps):
+            raise self._unsupported()
+        return logits
+
+    def _replace(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if not self._waiting:
+            return output  # a layer that runs again: its first output is the one that was replaced
+        maps = self._waiting.pop()
+        if not isinstance(output, Tensor) or output.shape[1:] != maps.shape[1:]:
+            got = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
+            raise XrayInterpError(
+                Code.UNKNOWN_LAYER,
+                f"Layer {self.path!r} gives {got}, not maps of {tuple(maps.shape[1:])}.",
+                "Give maps that the layer made of this film, or changed ones.",
+            )
+        return maps.clone()  # a clone, since the network may go on in place
+
+    def _unsupported(self) -> XrayInterpError:
+        return XrayInterpError(
+            Code.UNSUPPORTED_OPERATOR,
+            f"{type(self.module).__name__} cannot be run on from {self.path!r} with several maps of one film.",
+            "Take a layer that everything above depends on, such as the end of a block.",
+        )
+
+
+def _hooked_twin(module: nn.Module, path: str, hook: Any) -> nn.Module:
+    """A copy of `module` that shares its tensors, with a forward hook on the part at `path`."""
+    twin = structural_copy(module)
+    known = dict(twin.named_modules())
+    if path not in known:
+        raise XrayInterpError(
+            Code.UNKNOWN_LAYER,
+            f"{type(module).__name__} has no layer at {path!r}.",
+            "Take a name from module.named_modules(), or one of the model's named layers.",
+        )
+    known[path].register_forward_hook(hook)
+    return twin

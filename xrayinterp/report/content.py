@@ -7,7 +7,7 @@ from typing import Any
 
 from ..explanation import Explanation, Prediction
 from ..models import segmenter
-from . import anatomy_words, colours, content_findings, content_semantic, content_trust, words
+from . import anatomy_words, colours, content_findings, content_layers, content_semantic, content_trust, words
 
 GENERAL_LIMITS = (
     "A map shows which parts of the film the score was made of. "
@@ -39,6 +39,9 @@ def content(explanation: Explanation) -> dict[str, Any]:
         "glance": [] if severity else content_findings.at_a_glance(explanation.predictions),
         "shares": content_semantic.shares(explanation.semantic),
         "units": content_semantic.units(explanation.semantic, explanation.anatomy),
+        "layers": [
+            content_layers.table(found, measures) for found in explanation.layers for measures in found.measures
+        ],
         "trust": content_trust.trust(explanation),
         "card": _card(explanation),
         "limits": [*explanation.card.limits, *_grid_limit(explanation), *GENERAL_LIMITS],

@@ -16,8 +16,9 @@ from ..evaluation.lamps import LAMPS, Reading
 from ..explanation import Explanation, Prediction, SaliencyMap
 from ..models import segmenter
 from ..semantics import ConceptShare, SemanticAttribution, UnitShare
+from ..semantics_earlier import LayerAttribution, LayerMeasures, Measured
 from . import anatomy_words
-from .schema import SCHEMA_VERSION, Document, UnitOut
+from .schema import SCHEMA_VERSION, Document, LayerUnitOut, MeasuredOut, UnitOut
 
 __all__ = ["Document", "read_document", "schema", "to_document"]
 
@@ -51,6 +52,7 @@ def to_document(explanation: Explanation, map_paths: Mapping[str, str | Path] | 
         "predictions": [_prediction(prediction) for prediction in explanation.predictions],
         "severity": _severity(explanation),
         "semantic": _semantic(explanation.semantic),
+        "layers": [_layer(found) for found in explanation.layers],
         "maps": [_map(saliency, paths.get(saliency.method)) for saliency in explanation.maps],
         "trust": [_trust(strip.method, reading) for strip in explanation.trust for reading in strip.readings],
         "anatomy": _anatomy(explanation),
@@ -175,6 +177,43 @@ def _concept(share: ConceptShare) -> dict[str, Any]:
 
 def _unit(share: UnitShare) -> dict[str, Any]:
     return {name: getattr(share, name) for name in UnitOut.model_fields}
+
+
+def _layer(found: LayerAttribution) -> dict[str, Any]:
+    return {
+        "layer": found.layer,
+        "probes": list(found.probes),
+        "ablations": found.ablations,
+        "measures": [_measures(measures) for measures in found.measures],
+    }
+
+
+def _measures(measures: LayerMeasures) -> dict[str, Any]:
+    further = set(LayerUnitOut.model_fields) - set(MeasuredOut.model_fields)
+    concepts = [
+        _measured(concept)
+        | {
+            "concept": concept.concept,
+            "above": concept.above,
+            "same_sign": concept.same_sign,
+            "units": list(concept.units),
+        }
+        for concept in (*measures.concepts, measures.unlabelled)
+    ]
+    return {
+        "baseline": str(measures.baseline),
+        "described": measures.described,
+        "concepts": concepts[:-1],
+        "unlabelled": concepts[-1],
+        "total": _measured(measures.total),
+        "unexplained": measures.unexplained,
+        "units": [_measured(unit) | {name: getattr(unit, name) for name in further} for unit in measures.units],
+        "rank_correlation": measures.rank_correlation,
+    }
+
+
+def _measured(part: Measured) -> dict[str, Any]:
+    return {"gradient_x_activation": part.gradient, "ablation": part.ablation, "difference": part.difference}
 
 
 def _map(saliency: SaliencyMap, path: str | Path | None) -> dict[str, Any]:

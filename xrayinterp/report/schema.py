@@ -140,6 +140,74 @@ class SemanticOut(_Part):
         return self
 
 
+class MeasuredOut(_Part):
+    """Two measures of what some units give the logit beyond a baseline; their difference is data, not an error.
+
+    `gradient_x_activation` is the first order; `ablation` the logit minus the logit with these units at the baseline.
+    """
+
+    gradient_x_activation: float
+    ablation: float
+    difference: float
+
+
+class LayerUnitOut(MeasuredOut):
+    """One unit. `above` is the part of its gradient x activation, from zero, from where it fires."""
+
+    unit: int
+    concept: str | None
+    above: float
+    iou: float | None
+    ceiling: float | None
+    precision: float | None
+    probe: str | None
+    peak: tuple[float, float]
+
+
+class LayerConceptOut(MeasuredOut):
+    """The units of one concept together; null: those without a concept."""
+
+    concept: str | None
+    above: float
+    same_sign: bool
+    units: list[int]
+
+
+class LayerMeasuresOut(_Part):
+    """Both measures from one baseline.
+
+    `total` is the whole layer; `unexplained` the size of its difference as a share of its larger measure.
+    `rank_correlation` is Spearman's over `units`, which were taken out one by one.
+    """
+
+    baseline: Literal["zero", "normal-mean"]
+    described: str | None
+    concepts: list[LayerConceptOut]
+    unlabelled: LayerConceptOut
+    total: MeasuredOut
+    unexplained: float | None
+    units: list[LayerUnitOut]
+    rank_correlation: Annotated[float, Field(ge=-1.000001, le=1.000001)] | None
+
+    @model_validator(mode="after")
+    def _first_orders_add_up(self) -> Self:
+        parts = [*self.concepts, self.unlabelled]
+        sizes = sum(abs(part.gradient_x_activation) for part in parts)
+        total = sum(part.gradient_x_activation for part in parts)
+        expected = self.total.gradient_x_activation
+        _same(total, expected, "gradients x activation of concepts and the unlabelled", "the layer's", max(1.0, sizes))
+        return self
+
+
+class LayerOut(_Part):
+    """The finding at a further layer. Ablations of parts need not sum to that of the whole."""
+
+    layer: str
+    probes: list[str]
+    ablations: int
+    measures: list[LayerMeasuresOut]
+
+
 class MapOut(_Part):
     """One saliency map: the file that holds it (float32 .npy over the model's square), null where it was not saved."""
 
@@ -239,7 +307,10 @@ class ProvenanceOut(_Part):
 
 
 class Document(_Part):
-    """An explanation of one finding on one film. Research use only, not for diagnosis."""
+    """An explanation of one finding on one film. Research use only, not for diagnosis.
+
+    `layers` is there only where further layers were asked for.
+    """
 
     schema_version: Literal["1.0"]
     source: SourceOut
@@ -252,6 +323,7 @@ class Document(_Part):
     predictions: list[PredictionOut]
     severity: SeverityOut | None
     semantic: SemanticOut
+    layers: Annotated[list[LayerOut], Field(exclude_if=lambda layers: not layers)] = []
     maps: list[MapOut]
     trust: list[TrustOut]
     anatomy: AnatomyOut | None = None

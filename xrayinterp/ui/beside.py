@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..evaluation.lamps import Reading
     from ..evaluation.pathways import FinderComparison, PathFigures
     from ..explanation import Explanation, Trace
+    from ..semantics_earlier import LayerAttribution
     from .depths import Depth
     from .paths import LinearClaim, OnPath
 
@@ -66,6 +67,16 @@ def yield_to(work: Measurement[Any] | None) -> None:
         running.stop()
 
 
+def alongside(work: Measurement[Any] | None) -> None:
+    """Start short work that was asked for, next to what runs; what was started so before ends, unless it is `work`."""
+    running: Measurement[Any] | None = st.session_state.get("alongside")
+    if running is not None and running is not work:
+        running.stop()
+    if work is not None:
+        work.start()
+    st.session_state["alongside"] = work
+
+
 def explaining(asked: Question, method: str) -> Measurement[Explanation]:
     """`services.explained`, for methods that take long."""
     from ..explanation import explain
@@ -101,6 +112,21 @@ def faithful(asked: Question, methods: Sequence[str]) -> Measurement[Reading]:
             yield from trust_strip(run, asked.finding, method, lamps=lamps, cancelled=cancelled)
 
     return _kept("faithful", asked, tuple(methods), steps)
+
+
+def at_layer(asked: Question, layer: str) -> Measurement[LayerAttribution]:
+    """What the concepts of an earlier layer give."""
+    from ..explanation import at_layer
+    from ..operators.interrupt import interruptible
+
+    make = _tracing(asked)
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[LayerAttribution]:
+        with interruptible(cancelled):  # never across a yield: the mode would stay with whoever reads
+            made = at_layer(make(), asked.finding, layer)
+        yield made
+
+    return _kept("layer", asked, (layer,), steps)
 
 
 def depths(asked: Question, method: str) -> Measurement[Depth]:

@@ -12,6 +12,7 @@ from ..explanation import Explanation
 from ..report.document import to_document
 from ..report.pdf import render_pdf
 from ..report.plates import map_picture
+from ..semantics_earlier import LayerAttribution
 from . import beside
 from .beside import asked_of
 from .measuring import Measurement
@@ -21,7 +22,7 @@ REFERENCE, COMMENT = 80, 600
 """Longest entries in characters."""
 
 
-def export_panel(case: Case, explanation: Explanation) -> None:
+def export_panel(case: Case, explanation: Explanation, layer: Measurement[LayerAttribution] | None = None) -> None:
     """Reference, comment and the downloads, which are made when asked for and hold no file name."""
     with st.container(border=True, key="export"):
         _words(case)
@@ -29,7 +30,8 @@ def export_panel(case: Case, explanation: Explanation) -> None:
 
         def spoken() -> Explanation:
             """With what the page has measured by the moment of the click."""
-            return replace(explanation, reader=said, trust=measured(strips))
+            layers = layer.results if layer is not None else ()
+            return replace(explanation, reader=said, trust=measured(strips), layers=layers)
 
         stem = f"xrayinterp-{explanation.radiograph.sha256[:8]}-{explanation.model}-{explanation.finding}".lower()
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -35,7 +35,7 @@ ZONES: Mapping[str, tuple[int, bool]] = {
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """Values from `low` to `high` drawn between two shares of the panel's width; what lies beyond ends at the edge."""
 
     left: float
@@ -44,6 +44,7 @@ class _Scale:
     high: float
 
     def __call__(self, value: float) -> float:
+        """Where a value lies, as a share of the panel's width."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return self.left + share * (self.right - self.left)
 
@@ -55,18 +56,18 @@ def findings_figure(rows: Sequence[FindingRow], selected: str) -> go.Figure:
     """
     ys = range(len(rows))
     hover = ["<br>".join([f"<b>{escape(row.label)}</b>", *map(escape, row.detail)]) for row in rows]
-    figure = go.Figure(_lines([row.finding for row in rows], selected, hover))
+    figure = go.Figure(line_bars([row.finding for row in rows], selected, hover))
     barred = [(y, row, row.bar) for y, row in enumerate(rows) if row.bar is not None]
-    at = _Scale(0.34, 0.83, 0.0, 1.0)
+    at = Scale(0.34, 0.83, 0.0, 1.0)
     figure.add_trace(_bars([(y, at(0.0), at(1.0)) for y, _, _ in barred], TRACK))
     bands = [(y, at(bar.band[0]), at(bar.band[1])) for y, _, bar in barred if bar.band is not None]
     figure.add_trace(_bars(bands, BAND))
     colours = [SUPPORTS if row.state == "above" else NEUTRAL for _, row, _ in barred]
     figure.add_trace(_bars([(y, at(0.0), at(bar.value)) for y, _, bar in barred], colours))
     for y, row in zip(ys, rows, strict=True):
-        figure.add_annotation(_label(y, _two_tone(row.label, row.note), TEXT))
-        figure.add_annotation(_value(y, row.value, TEXT if row.state == "above" else MUTED))
-    return _laid_out(figure, len(rows), [_tick(y, at(0.5), "#ffffff") for y, _, _ in barred])
+        figure.add_annotation(line_label(y, _two_tone(row.label, row.note), TEXT))
+        figure.add_annotation(line_value(y, row.value, TEXT if row.state == "above" else MUTED))
+    return laid_out(figure, len(rows), [_tick(y, at(0.5), "#ffffff") for y, _, _ in barred])
 
 
 def shares_figure(bars: Sequence[ShareBar], selected: str | None, reach: float) -> go.Figure:
@@ -76,8 +77,8 @@ def shares_figure(bars: Sequence[ShareBar], selected: str | None, reach: float) 
     holds the concept, empty where there is no region to outline.
     """
     names = [bar.label if bar.kind == "concept" else "" for bar in bars]
-    figure = go.Figure(_lines(names, selected or "\0", [_share_hover(bar) for bar in bars]))
-    at = _Scale(0.39, 0.86, -1.04 * reach, 1.04 * reach)
+    figure = go.Figure(line_bars(names, selected or "\0", [_share_hover(bar) for bar in bars]))
+    at = Scale(0.39, 0.86, -1.04 * reach, 1.04 * reach)
     for solid in (True, False):
         spans = [(y, bar, span) for y, bar in enumerate(bars) for span in bar.spans if span.solid is solid]
         colours = [_share_colour(bar, span.end - span.start) for _, bar, span in spans]
@@ -87,11 +88,11 @@ def shares_figure(bars: Sequence[ShareBar], selected: str | None, reach: float) 
         figure.add_trace(trace)
     for y, bar in enumerate(bars):
         colour = TEXT if bar.kind == "concept" else MUTED
-        figure.add_annotation(_label(y, escape(share_label(bar)), colour))
-        figure.add_annotation(_value(y, signed(bar.value), colour))
+        figure.add_annotation(line_label(y, escape(share_label(bar)), colour))
+        figure.add_annotation(line_value(y, signed(bar.value), colour))
     ticks = [_tick(y, at(bar.value), TEXT) for y, bar in enumerate(bars) if _straddles(bar)]
     zero = {"type": "line", "x0": at(0.0), "x1": at(0.0), "y0": -0.5, "y1": len(bars) - 0.5}
-    return _laid_out(figure, len(bars), [{**zero, "line": {"color": QUIET, "width": 1}}, *ticks])
+    return laid_out(figure, len(bars), [{**zero, "line": {"color": QUIET, "width": 1}}, *ticks])
 
 
 def changes_figure(changes: Sequence[tuple[str, float]], selected: str) -> go.Figure:
@@ -100,16 +101,16 @@ def changes_figure(changes: Sequence[tuple[str, float]], selected: str) -> go.Fi
     `customdata` of the first trace holds the finding.
     """
     hover = [f"<b>{escape(readable(name))}</b><br>{signed(value, 3)}" for name, value in changes]
-    figure = go.Figure(_lines([name for name, _ in changes], selected, hover))
+    figure = go.Figure(line_bars([name for name, _ in changes], selected, hover))
     most = max((abs(value) for _, value in changes), default=0.0) or 1.0
-    at = _Scale(0.39, 0.86, -1.04 * most, 1.04 * most)
+    at = Scale(0.39, 0.86, -1.04 * most, 1.04 * most)
     colours = [SUPPORTS if value >= 0 else OPPOSES for _, value in changes]
     figure.add_trace(_bars([(y, at(0.0), at(value)) for y, (_, value) in enumerate(changes)], colours))
     for y, (name, value) in enumerate(changes):
-        figure.add_annotation(_label(y, escape(readable(name)), TEXT))
-        figure.add_annotation(_value(y, signed(value), TEXT))
+        figure.add_annotation(line_label(y, escape(readable(name)), TEXT))
+        figure.add_annotation(line_value(y, signed(value), TEXT))
     zero = {"type": "line", "x0": at(0.0), "x1": at(0.0), "y0": -0.5, "y1": len(changes) - 0.5}
-    return _laid_out(figure, len(changes), [{**zero, "line": {"color": QUIET, "width": 1}}])
+    return laid_out(figure, len(changes), [{**zero, "line": {"color": QUIET, "width": 1}}])
 
 
 def severity_figure(severity: Severity) -> go.Figure:
@@ -152,7 +153,7 @@ def total_figure(severity: Severity) -> go.Figure:
     return figure
 
 
-def _lines(names: Sequence[str], selected: str, hover: Sequence[str]) -> go.Bar:
+def line_bars(names: Sequence[str], selected: str, hover: Sequence[str]) -> go.Bar:
     """Bars as wide as the panel, clear but for the selected line: they take the pointer for the whole line."""
     count = len(names)
     return go.Bar(
@@ -177,13 +178,15 @@ def _tick(y: int, x: float, colour: str) -> dict[str, Any]:
     return {"type": "line", "x0": x, "x1": x, "y0": y - 0.27, "y1": y + 0.27, "line": line}
 
 
-def _label(y: int, text: str, colour: str) -> dict[str, Any]:
+def line_label(y: int, text: str, colour: str) -> dict[str, Any]:
+    """A line's name at the left, as an annotation."""
     place = {"x": 0.012, "xref": "paper", "xanchor": "left", "y": y, "yanchor": "middle", "showarrow": False}
     return {**place, "text": text, "align": "left", "font": {"color": colour, "size": 15}}
 
 
-def _value(y: int, text: str, colour: str) -> dict[str, Any]:
-    return {**_label(y, text, colour), "x": 0.988, "xanchor": "right", "align": "right"}
+def line_value(y: int, text: str, colour: str) -> dict[str, Any]:
+    """A line's figure at the right, as an annotation."""
+    return {**line_label(y, text, colour), "x": 0.988, "xanchor": "right", "align": "right"}
 
 
 def _two_tone(label: str, note: str) -> str:
@@ -210,7 +213,8 @@ def _straddles(bar: ShareBar) -> bool:
     return len({span.end - span.start > 0 for span in bar.spans}) == 2
 
 
-def _laid_out(figure: go.Figure, rows: int, shapes: Sequence[Mapping[str, Any]]) -> go.Figure:
+def laid_out(figure: go.Figure, rows: int, shapes: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """A chart of as many lines, x from 0 to 1 across the panel, with `shapes` over it."""
     hidden = {"visible": False, "fixedrange": True}
     return figure.update_layout(
         barmode="overlay",

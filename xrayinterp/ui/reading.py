@@ -12,6 +12,7 @@ from .beside import asked_of
 from .export import export_panel
 from .film_panel import film_panel
 from .findings import findings_panel
+from .layer_panel import layer_work, outlined
 from .measuring import Measurement
 from .methods_panel import method_of
 from .semantics_panel import semantics_panel
@@ -32,12 +33,13 @@ def reading(case: Case, radiograph: Radiograph) -> None:
             models_link()
         return
     explanation, coming = outcome
+    layer = layer_work(case, explanation)
     with left:
-        film_panel(case, radiograph, explanation, coming)
+        film_panel(case, radiograph, outlined(explanation, layer), coming)
     with right:
         findings_panel(case, explanation)
-        semantics_panel(case, explanation)
-        export_panel(case, explanation)
+        semantics_panel(case, explanation, layer)
+        export_panel(case, explanation, layer)
 
 
 def _explained(

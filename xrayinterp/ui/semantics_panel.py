@@ -6,15 +6,19 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from ..anatomy import Anatomy
 from ..explanation import Explanation
 from ..report.charts import ShareBar, reach, share_bars, share_label
-from ..report.words import place, plain, readable, signed, small
+from ..report.words import plain, readable, signed, small
 from ..semantics import ConceptShare, SemanticAttribution, UnitShare
+from ..semantics_earlier import LayerAttribution
 from . import page
 from .charts import chart
+from .concept_chooser import concept_chooser, outline
 from .figures import shares_figure
+from .layer_panel import layer_chooser, layer_panel
+from .measuring import Measurement
 from .state import Case
+from .unit_words import unit_words
 
 CONCEPTS = 8
 """Concepts drawn at once; weaker ones are folded."""
@@ -22,18 +26,26 @@ UNITS = 12
 """Units listed, strongest first."""
 
 
-def semantics_panel(case: Case, explanation: Explanation) -> None:
-    """The logit split over concepts; a concept can be outlined on the film, its units are folded below."""
+def semantics_panel(case: Case, explanation: Explanation, layer: Measurement[LayerAttribution] | None = None) -> None:
+    """The logit split over concepts; a concept can be outlined on the film, its units are folded below.
+
+    `layer` is the work on an earlier layer where one is chosen.
+    """
     semantic = explanation.semantic
     with st.container(border=True, key="semantics"):
         page.heading(f"What the {readable(explanation.finding)} {_raw(explanation)} is made of")
+        layer_chooser(case)
+        if layer is not None:
+            layer_panel(case, explanation, layer)
+            return
         from_zero = _baseline(case, semantic)
         if semantic.advice:
             page.line(semantic.advice, "caution")
         bars = share_bars(semantic, from_zero=from_zero)
         _bars(case, bars)
         _total(semantic, _raw(explanation), from_zero)
-        _concepts(case, explanation)
+        where = {} if explanation.anatomy is None else explanation.anatomy.concepts
+        concept_chooser(case, explanation, [c.concept for c in semantic.concepts], explanation.regions, where)
         _units(case, explanation, from_zero)
         with st.expander("Split as a table"):
             page.table(
@@ -52,7 +64,7 @@ def _bars(case: Case, bars: Sequence[ShareBar]) -> None:
     def draw(group: Sequence[ShareBar], name: str) -> None:
         chart(
             shares_figure(group, case.concept, limit), key=f"shares-{name}-{case.picks}", alt=_alt(group),
-            on_pick=lambda concept: _outline(case, concept),
+            on_pick=lambda concept: outline(case, concept),
         )  # fmt: skip
 
     draw(shown, "strong")
@@ -85,33 +97,6 @@ def _baseline(case: Case, semantic: SemanticAttribution) -> bool:
     return from_zero
 
 
-def _outline(case: Case, concept: str) -> None:
-    case.concept = None if concept == case.concept else concept
-    case.picks += 1
-
-
-def _concepts(case: Case, explanation: Explanation) -> None:
-    names = [concept.concept for concept in explanation.semantic.concepts]
-    if not names:
-        return
-    key = f"concept-{explanation.finding}-{case.sha256}-{case.concept}"
-
-    def choose() -> None:
-        case.concept = st.session_state[key] or None
-        case.picks += 1
-
-    st.selectbox(
-        "Outline on the film", ["", *names], index=names.index(case.concept) + 1 if case.concept in names else 0,
-        key=key, on_change=choose, label_visibility="collapsed",
-        format_func=lambda name: f"Outlined: {readable(name)}-like units" if name else "Outline a concept on the film",
-    )  # fmt: skip
-    region = explanation.regions.get(case.concept or "")
-    if case.concept and (region is None or not region.any()):
-        page.line(f"{readable(case.concept)}-like units fire nowhere on this film.")
-    elif explanation.anatomy is not None and (where := explanation.anatomy.concepts.get(case.concept or "")):
-        page.line(f"{readable(case.concept or '')}-like units fire here: {where}.")
-
-
 def _units(case: Case, explanation: Explanation, from_zero: bool) -> None:
     semantic, anatomy = explanation.semantic, explanation.anatomy
     units = [unit for concept in semantic.concepts for unit in concept.units if case.concept in (None, concept.concept)]
@@ -120,16 +105,6 @@ def _units(case: Case, explanation: Explanation, from_zero: bool) -> None:
     whose = f"{readable(case.concept)}-like units" if case.concept else "Strongest units"
     with st.expander(f"{whose} ({len(units)})", expanded=case.concept is not None):
         page.units([(unit_words(unit, anatomy), _amount(unit, from_zero=from_zero)) for unit in units])
-
-
-def unit_words(unit: UnitShare, anatomy: Anatomy | None = None) -> str:
-    """A unit as a sentence: number, what it is like and how well, where it contributes most."""
-    like = "no concept" if unit.concept is None else f"{readable(unit.concept).lower()}-like"
-    parts = [f"Unit {unit.unit}", like]
-    if unit.iou is not None:
-        most = "" if unit.ceiling is None else f" of at most {unit.ceiling:.2f}"
-        parts.append(f"IoU {unit.iou:.2f}{most}")
-    return " · ".join([*parts, place(unit.peak, anatomy)])
 
 
 def _total(semantic: SemanticAttribution, raw: str, from_zero: bool) -> None:

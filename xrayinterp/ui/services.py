@@ -210,6 +210,19 @@ def ready(model: str) -> Loaded:
     return loaded(model, describe(model).card.sha256)
 
 
+def named_layers(model: str) -> tuple[str, ...]:
+    """Layers of a model at which units bear names, the last first.
+
+    Raises:
+        XrayInterpError: whatever `load_model` refuses; `atlas-mismatch`.
+    """
+    from ..dissection.io import atlases_for
+    from ..semantics_earlier import named_layers
+
+    chosen = ready(model).model
+    return named_layers(chosen, atlases_for(chosen))
+
+
 def read(file: Upload) -> Film:
     """One file, read in the decoding process; a refusal is its verdict."""
     return open_film(file.name, file.data, view=file.view)

@@ -42,8 +42,9 @@ class Notes:
 class Case:
     """The files a session opened, the film on screen and what is asked of it.
 
-    `method` None is the model's default map. `comparing`, `compared`, `against` and `depth` are what the page Compare
-    shows: its view, methods, second finding and depth; `compared` None is the first choice.
+    `method` None is the model's default map, `layer` None the last layer, where a logit is split exactly. `comparing`,
+    `compared`, `against` and `depth` are what the page Compare shows: its view, methods, second finding and depth;
+    `compared` None is the first choice.
     File names stay in this session: exports hold the hash only. `uploads` and `picks` number the uploader and the
     charts: a new number is a fresh widget that has forgotten its past.
     """
@@ -56,6 +57,7 @@ class Case:
     fit: Fit = "crop"
     from_zero: bool = False
     concept: str | None = None
+    layer: str | None = None
     notes: dict[str, Notes] = field(default_factory=dict)
     comparing: str = "methods"
     compared: tuple[str, ...] | None = None
