@@ -115,7 +115,7 @@ def unit_facts(entry: UnitEntry) -> list[tuple[str, str]]:
          f"{crossed:.2f}: concept chosen on half of the patients, IoU measured on the other half"),
         ("Could as well be", joint or "no other concept"),
         ("Fires above", f"{row.threshold:.3g}, on {percent(row.area, 2)} of all pixels{silent}"),
-        ("Films", f"{row.films} of {row.patients} patients show {readable(row.concept).lower()}; the model was "
+        ("Films", f"{row.films} films of {row.patients} patients show {readable(row.concept).lower()}; the model was "
                   f"{_SEEN[row.probe_seen]}"),
     ]  # fmt: skip
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ..dissection.atlas import Atlas
 from ..dissection.inventory import LayerInventory
@@ -13,6 +15,11 @@ from ..report.atlas_words import layer_title, probe_words
 from . import services
 from .services import Survey
 from .state import Case, Look, OpenedAtlas
+
+Row: TypeAlias = DeltaGenerator
+"""The row at the top of the page, where each view adds its own choices."""
+WIDTH = 560
+"""Of a choice among atlases, in pixels."""
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import streamlit as st
 from ..report.atlas_words import IOU_EXPLAINED
 from . import page, services
 from .atlas_files import about_file, atlas_uploader, refused
-from .atlas_shelf import Shown, on_shelf
+from .atlas_shelf import WIDTH, Row, Shown, on_shelf
 from .concepts_beside import beside_view
 from .concepts_inventory import inventory_view
 from .concepts_units import units_view
 from .state import Case, Look
 
 VIEWS = {"inventory": "Inventory", "units": "Units", "beside": "Two models"}
-_DRAW: dict[str, Callable[[Case, Shown], None]] = {
+_DRAW: dict[str, Callable[[Case, Shown, Row], None]] = {
     "inventory": inventory_view,
     "units": units_view,
     "beside": beside_view,
@@ -42,9 +42,11 @@ def concepts(case: Case) -> None:
             if shelf is not None:
                 _none(case)
             return
-        shown = _atlas(case, shelf)
+        row = st.container(horizontal=True, vertical_alignment="bottom", key="concepts-choice")
+        with row:
+            shown = _atlas(case, shelf)
         about_file(case, shown)
-        _DRAW[case.look.view](case, shown)
+        _DRAW[case.look.view](case, shown, row)
 
 
 def _arrive(case: Case) -> None:
@@ -88,6 +90,6 @@ def _atlas(case: Case, shelf: dict[str, Shown]) -> Shown:
 
     st.selectbox(
         "Films whose outlines were used", list(shelf), index=list(shelf).index(look.atlas), key=key, on_change=choose,
-        format_func=lambda name: shelf[name].title, width=620,
+        format_func=lambda name: shelf[name].title, width=WIDTH,
     )  # fmt: skip
     return shelf[look.atlas]

@@ -6,10 +6,10 @@ import streamlit as st
 
 from ..dissection.inventory import LayerInventory
 from ..errors import XrayInterpError
-from ..report.atlas_words import comparable, differences, layer_title, probe_words, reservations
+from ..report.atlas_words import comparable, differences, layer_title, reservations
 from ..report.words import plain, readable
 from . import page, services
-from .atlas_shelf import Shown, kept_of, layer_picker, on_shelf
+from .atlas_shelf import WIDTH, Row, Shown, kept_of, layer_picker, on_shelf
 from .charts import chart
 from .figures_atlas import beside_figure
 from .state import Case
@@ -21,18 +21,19 @@ HOW = (
 )
 
 
-def beside_view(case: Case, shown: Shown) -> None:
+def beside_view(case: Case, shown: Shown, row: Row) -> None:
     """The atlas on screen and another one, layer by layer."""
     choices = _others(case, shown)
     if not choices:
         page.line("No other atlas is here. Open an atlas file above, or make one with `xrayinterp dissect`.")
         return
-    with st.container(horizontal=True, vertical_alignment="bottom", key="beside-choice"):
+    with row:
         other = _pick(case, choices)
         layer = layer_picker(case.look, shown)
     second = next((one for one in other.survey.layers if one.layer == layer.layer), other.survey.layers[-1])
     names = _names(shown, other)
-    page.cautions(_cautions(shown, other, layer, second, names))
+    if said := _cautions(shown, other, layer, second, names):
+        page.cautions(said)
     left, right = st.columns([3, 2], gap="medium")
     with left, st.container(border=True, key="atlas-beside"):
         page.heading("Detectors of each concept in both")
@@ -71,7 +72,7 @@ def _pick(case: Case, choices: dict[str, Shown]) -> Shown:
         look.other = st.session_state[key]
 
     st.selectbox(
-        "Beside it", list(choices), index=list(choices).index(look.other), key=key, on_change=choose, width=620,
+        "Beside it", list(choices), index=list(choices).index(look.other), key=key, on_change=choose, width=WIDTH,
         format_func=lambda name: f"{choices[name].owner or choices[name].atlas.model} · {choices[name].title}",
     )  # fmt: skip
     return choices[look.other]
@@ -95,7 +96,7 @@ def _cautions(
     said = reservations(shown.atlas, other.atlas, names)
     if first.layer != second.layer:
         said.append(f"Different layers: {layer_title(first.layer)} beside {layer_title(second.layer)}.")
-    return [f"Films: {probe_words(shown.atlas)}.", *said]
+    return said
 
 
 def _figure(first: LayerInventory, second: LayerInventory, names: tuple[str, str], key: str) -> None:

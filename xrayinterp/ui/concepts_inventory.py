@@ -11,7 +11,7 @@ from ..dissection.unit_index import Sought
 from ..report.atlas_words import caveats, headline, layer_title
 from ..report.words import plain, readable
 from . import page
-from .atlas_shelf import Shown, layer_picker
+from .atlas_shelf import Row, Shown, layer_picker
 from .charts import chart
 from .figures_atlas import Fit, fits_figure, inventory_figure, ordered
 from .state import Case
@@ -22,10 +22,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def inventory_view(case: Case, shown: Shown) -> None:
+def inventory_view(case: Case, shown: Shown, row: Row) -> None:
     """Counts at the left, the best unit of each concept at the right; either leads to the units behind it."""
     layers = shown.survey.layers
-    with st.container(key="layer-choice"):
+    with row:
         layer = layer_picker(case.look, shown)
     page.line(headline(layer), "strong")
     page.line(" ".join(caveats(layer)))
@@ -41,7 +41,7 @@ def inventory_view(case: Case, shown: Shown) -> None:
         )
         chart(
             inventory_figure(layers, None), key=f"inventory-{shown.key}-{case.look.moves}", alt=_counts_alt(layers),
-            on_pick=lambda cell: _list(case, cell),
+            on_pick=lambda cell: list_units(case, cell),
         )  # fmt: skip
         page.line("Click a bar to list the units behind it.")
     with right, st.container(border=True, key="atlas-fits"):
@@ -65,7 +65,8 @@ def _best(layer: LayerInventory) -> list[ConceptLine]:
     return [line for line in lines if line.found.detectable]
 
 
-def _list(case: Case, cell: str) -> None:
+def list_units(case: Case, cell: str) -> None:
+    """Show the units behind a bar, which is named by layer and concept."""
     layer, _, concept = cell.partition("\t")
     case.look.go(view="units", layer=layer, unit=None, sought=Sought(concept=concept, labelled=True))
 

@@ -17,7 +17,7 @@ from ..report.atlas_words import layer_title, unit_title
 from ..report.unit_words import SHORTCUTS
 from ..report.words import readable
 from . import page
-from .atlas_shelf import Shown
+from .atlas_shelf import Row, Shown
 from .concepts_card import unit_card
 from .state import Case, Look
 
@@ -38,7 +38,7 @@ CSV = (
 )  # fmt: skip
 
 
-def units_view(case: Case, shown: Shown) -> None:
+def units_view(case: Case, shown: Shown, row: Row) -> None:
     """Search and list at the left, the chosen unit at the right."""
     look, facts = case.look, shown.facts
     left, right = st.columns([3, 2], gap="medium")

@@ -37,7 +37,7 @@ ACCENT, PALE = "#4fb3bf", "#2f6c74"
 NULL = "#ffffff"
 LABELS = 0.23
 """Share of the width that holds the concepts' names."""
-MOST_FINDINGS = 8
+MOST_FINDINGS = 6
 FIT_LEGEND = (("dot", "IoU and 95 % interval"), ("tick", "where chance ends"), ("track", "what the areas allow"))
 """The marks of `fits_figure`, for `page.legend`."""
 

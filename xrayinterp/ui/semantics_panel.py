@@ -14,6 +14,7 @@ from . import page
 from .charts import chart
 from .figures import shares_figure
 from .state import Case
+from .unit_link import unit_link
 
 CONCEPTS = 8
 """Concepts drawn at once; weaker ones are folded."""
@@ -115,7 +116,8 @@ def _units(case: Case, semantic: SemanticAttribution, from_zero: bool) -> None:
     units = sorted(units, key=lambda unit: abs(_amount(unit, from_zero=from_zero)), reverse=True)[:UNITS]
     whose = f"{readable(case.concept)}-like units" if case.concept else "Strongest units"
     with st.expander(f"{whose} ({len(units)})", expanded=case.concept is not None):
-        page.units([(unit_words(unit), _amount(unit, from_zero=from_zero)) for unit in units])
+        for unit in units:
+            unit_link(unit, semantic.layer, unit_words(unit), _amount(unit, from_zero=from_zero))
 
 
 def unit_words(unit: UnitShare) -> str:

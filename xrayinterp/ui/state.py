@@ -84,8 +84,8 @@ class Case:
     """The files a session opened, the film on screen and what is asked of it.
 
     `method` None is the model's default map. `comparing`, `compared`, `against` and `depth` are what the page Compare
-    shows: its view, methods, second finding and depth; `compared` None is the first choice. `look` is what the page Concepts shows, `atlases` what files
-    gave it.
+    shows: its view, methods, second finding and depth; `compared` None is the first choice. `look` is what the page
+    Concepts shows, `atlases` what files gave it.
     File names stay in this session: exports hold the hash only. `uploads` and `picks` number the uploader and the
     charts: a new number is a fresh widget that has forgotten its past.
     """
