@@ -55,13 +55,13 @@ def test_the_sentence_is_not_read_without_chance_and_what_was_undetectable() -> 
         not in said
     )
     assert "By IoU alone 3 would count, anatomy left out" in said
-    assert "2 of 4 stand" in said
+    assert "2 of 4 do better than the best that chance gives" in said
     assert "so that 0 says nothing: nodule." in said
 
 
 def test_nothing_is_said_of_tests_that_the_atlas_does_not_tell() -> None:
     said = " ".join(caveats(last({"Effusion": 3}, told=False)))
-    assert "stand" not in said
+    assert "better than" not in said
     assert "by chance" not in said
     assert "nodule" in said
 
@@ -70,7 +70,7 @@ def test_none_family_wise_is_a_warning() -> None:
     atlas = counted_atlas({"norm5": {"Effusion": 2}})
     layers = {"norm5": {"family_p": [0.9] * 8}}
     (layer,) = inventory(replace(atlas, provenance=dict(atlas.provenance) | {"layers": layers}))
-    assert any("None stands" in one and "none can be relied on" in one for one in caveats(layer))
+    assert any("None does better" in one and "none can be relied on" in one for one in caveats(layer))
 
 
 def test_a_difference_is_told_only_where_one_has_units_beyond_chance_and_the_other_has_none() -> None:

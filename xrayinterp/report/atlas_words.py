@@ -64,9 +64,9 @@ def caveats(layer: LayerInventory) -> list[str]:
             f"{plain(layer.expected, 1)} would."
         )
     if layer.detectors and layer.family_wise is not None:
-        stands = f"{layer.family_wise} of {layer.detectors} stand" if layer.family_wise else "None stands"
+        count = f"{layer.family_wise} of {layer.detectors} do" if layer.family_wise else "None does"
         doubt = "" if layer.family_wise else ", so none can be relied on by itself"
-        said.append(f"{stands} against the best that chance gets of all units and concepts together{doubt}.")
+        said.append(f"{count} better than the best that chance gives any unit and concept{doubt}.")
     if layer.detectors and layer.among_positives is not None:
         said.append(f"{layer.among_positives} fire in the right place, not merely on the right films.")
     lost = [readable(line.found.concept).lower() for line in layer.lines if not line.found.detectable]

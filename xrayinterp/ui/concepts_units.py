@@ -69,7 +69,7 @@ def _search(look: Look, shown: Shown, facts: UnitFacts | None) -> None:
             )
     with columns[3]:
         _order(look)
-    with st.container(horizontal=True, vertical_alignment="center", key="unit-checks"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="unit-checks"):
         key = f"least-{look.moves}"
         st.number_input(
             "IoU at least", 0.0, 1.0, sought.least_iou, 0.01, key=key, width=150, format="%.2f",
@@ -154,9 +154,10 @@ def _listed(look: Look, shown: Shown, entries: Sequence[UnitEntry], facts: UnitF
         )  # fmt: skip
 
 
+_WIDTHS = {"IoU": 58, "from": 58, "to": 58, "chance": 70, "at most": 74, "precision": 84}
 _COLUMNS = {
-    name: st.column_config.NumberColumn(name, format="%.2f")
-    for name in ("IoU", "from", "to", "chance", "at most", "precision")
+    "Unit": st.column_config.NumberColumn("Unit", width=58),
+    **{name: st.column_config.NumberColumn(name, format="%.2f", width=width) for name, width in _WIDTHS.items()},
 }
 
 
@@ -174,6 +175,8 @@ def _table(entries: Sequence[UnitEntry], facts: UnitFacts | None) -> pa.Table:
         "at most": [one.best.ceiling for one in entries],
         "precision": [one.best.precision for one in entries],
     }
+    if len(set(columns["Layer"])) == 1:
+        del columns["Layer"]
     if facts:
         told = [pasted.get(one.unit, ()) if one.layer == at else () for one in entries]
         columns["Shortcut"] = [", ".join(SHORTCUTS.get(name, name) for name in names) or None for names in told]

@@ -27,6 +27,7 @@ from .figures_parts import (
     layout,
     pointed,
     tick,
+    two_tone,
     value_at,
 )  # fmt: skip
 
@@ -62,7 +63,7 @@ def findings_figure(rows: Sequence[FindingRow], selected: str) -> go.Figure:
     colours = [SUPPORTS if row.state == "above" else NEUTRAL for _, row, _ in barred]
     figure.add_trace(bars_of([(y, at(0.0), at(bar.value)) for y, _, bar in barred], colours))
     for y, row in zip(ys, rows, strict=True):
-        figure.add_annotation(label_at(y, _two_tone(row.label, row.note), TEXT))
+        figure.add_annotation(label_at(y, two_tone(row.label, row.note), TEXT))
         figure.add_annotation(value_at(y, row.value, TEXT if row.state == "above" else MUTED))
     return laid_out(figure, len(rows), [tick(y, at(0.5), "#ffffff") for y, _, _ in barred])
 
@@ -148,11 +149,6 @@ def total_figure(severity: Severity) -> go.Figure:
         **{**layout(60), "margin": {"l": 0, "r": 0, "t": 0, "b": 24}},
     )  # fmt: skip
     return figure
-
-
-def _two_tone(label: str, note: str) -> str:
-    small = f'<br><span style="font-size:12px;color:{MUTED}">{escape(note)}</span>' if note else ""
-    return escape(label) + small
 
 
 def _share_hover(bar: ShareBar) -> str:

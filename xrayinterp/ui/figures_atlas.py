@@ -29,6 +29,7 @@ from .figures_parts import (
     laid_out,
     pointed,
     tick,
+    two_tone,
     value_at,
 )  # fmt: skip
 
@@ -57,6 +58,7 @@ class Fit:
     null: float
     ceiling: float
     strong: bool
+    note: str = ""
 
     @classmethod
     def of(cls, row: AtlasRow) -> Fit:
@@ -69,10 +71,9 @@ class Fit:
     def best(cls, line: ConceptLine) -> Fit:
         """A concept's best unit."""
         found = line.found
-        label = f"{readable(found.concept)} · unit {found.best_unit}"
         return cls(
-            found.concept, label, found.best_iou, found.best_low, found.best_high, line.null_high, found.best_ceiling,
-            found.detectors > 0,
+            found.concept, readable(found.concept), found.best_iou, found.best_low, found.best_high, line.null_high,
+            found.best_ceiling, found.detectors > 0, f"unit {found.best_unit}",
         )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def inventory_figure(layers: Sequence[LayerInventory], selected: Cell | None) ->
         figure.add_annotation(_header(columns[x], layer))
     ticks = [tick(y, columns[x](line.expected), NULL) for y, x, line in shown if line.expected is not None]
     laid_out(figure, len(concepts), ticks)
-    return figure.update_layout(height=ROW * (len(concepts) + 1), yaxis={"range": [len(concepts) - 0.5, -1.5]})
+    return figure.update_layout(height=ROW * (len(concepts) + 1) + 12, yaxis={"range": [len(concepts) - 0.5, -1.88]})
 
 
 def fits_figure(fits: Sequence[Fit], selected: str = "\0") -> go.Figure:
@@ -138,7 +139,7 @@ def fits_figure(fits: Sequence[Fit], selected: str = "\0") -> go.Figure:
     )  # fmt: skip
     for y, fit in enumerate(fits):
         colour = TEXT if fit.strong else MUTED
-        figure.add_annotation(label_at(y, escape(fit.label), colour))
+        figure.add_annotation(label_at(y, two_tone(fit.label, fit.note), colour))
         figure.add_annotation(value_at(y, f"{fit.iou:.2f} of {fit.ceiling:.2f}", colour))
     return laid_out(figure, len(fits), [tick(y, at(fit.null), NULL) for y, fit in enumerate(fits)])
 
@@ -218,8 +219,8 @@ def _count(y: int, column: Scale, line: ConceptLine) -> dict[str, object]:
 
 
 def _header(column: Scale, layer: LayerInventory) -> dict[str, object]:
-    text = f"{escape(layer_title(layer.layer))} · {layer.detectors} of {layer.units} units"
-    return {**label_at(-1, text, MUTED), "x": column.left, "font": {"color": MUTED, "size": 13}}
+    text = f"{escape(layer_title(layer.layer))}<br>{layer.detectors} of {layer.units} units"
+    return {**label_at(-1.1, text, MUTED), "x": column.left, "font": {"color": MUTED, "size": 13}}
 
 
 def _cell_hover(layer: LayerInventory, line: ConceptLine) -> str:
@@ -239,7 +240,7 @@ def _cell_hover(layer: LayerInventory, line: ConceptLine) -> str:
 
 def _fit_hover(fit: Fit) -> str:
     return (
-        f"<b>{escape(fit.label)}</b><br>IoU {fit.iou:.3f} (95 % {fit.low:.3f} to {fit.high:.3f})"
+        f"<b>{escape(fit.label)}</b> {escape(fit.note)}<br>IoU {fit.iou:.3f} (95 % {fit.low:.3f} to {fit.high:.3f})"
         f"<br>chance ends at {fit.null:.3f}<br>at most {fit.ceiling:.2f} with these areas"
     )
 

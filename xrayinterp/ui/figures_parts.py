@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -66,6 +67,12 @@ def label_at(y: float, text: str, colour: str) -> dict[str, Any]:
 def value_at(y: float, text: str, colour: str) -> dict[str, Any]:
     """A figure at the right end of a line."""
     return {**label_at(y, text, colour), "x": 0.988, "xanchor": "right", "align": "right"}
+
+
+def two_tone(label: str, note: str) -> str:
+    """A label with a smaller note under it."""
+    small = f'<br><span style="font-size:12px;color:{MUTED}">{escape(note)}</span>' if note else ""
+    return escape(label) + small
 
 
 def laid_out(figure: go.Figure, rows: int, shapes: Sequence[Mapping[str, Any]]) -> go.Figure:
