@@ -12,6 +12,7 @@ st.navigation(
     [
         st.Page("xrayinterp/ui/pages/read.py", title="Read", default=True),
         st.Page("xrayinterp/ui/pages/compare.py", title="Compare"),
+        st.Page("xrayinterp/ui/pages/concepts.py", title="Concepts"),
         st.Page("xrayinterp/ui/pages/pathways.py", title="Pathways"),
         st.Page("xrayinterp/ui/pages/models.py", title="Models"),
     ],

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from helpers.atlases import counted_atlas, parquet
 from helpers.dx_factory import Encoding, dx, to_bytes
 from helpers.fake_explanation import fake_radiograph
 from helpers.http_server import serve
@@ -471,7 +472,82 @@ def test_a_slow_map_comes_while_the_film_is_read(page: Any, synthetic: bytes):
     assert picture(canvas) != before
 
 
-@pytest.mark.parametrize("state", ["empty", "film", "models", "compare", "findings", "depth", "pathways"])
+def concepts_page(page: Any) -> None:
+    """Go to the page Concepts, which needs no film."""
+    page.get_by_role("link", name="Concepts", exact=True).click()
+    page.get_by_role("heading", name="Concepts", exact=True).wait_for()
+    page.locator(".st-key-atlas-counts .js-plotly-plot").wait_for()
+    settled(page)
+
+
+def unit_list(page: Any) -> Any:
+    """The list of units, drawn."""
+    page.get_by_role("radio", name="Units").click()
+    page.locator(".st-key-unit-card").wait_for()
+    table = page.locator('[data-testid="stDataFrame"]')
+    table.locator("canvas").first.wait_for()
+    settled(page)
+    return table
+
+
+def test_concepts_lead_from_the_inventory_to_a_unit(page: Any):
+    concepts_page(page)
+    box = page.locator(".st-key-atlas-fits .js-plotly-plot").bounding_box()
+    page.mouse.click(box["x"] + 60, box["y"] + 16)
+    page.locator(".st-key-unit-card").get_by_text("It fires where").wait_for()
+    page.get_by_role("combobox", name="Concept", exact=True).wait_for()
+    words = page.locator(".st-key-concepts .stPlotlyChart").evaluate_all("all => all.map(e => e.outerHTML)")
+    assert words
+    assert all("chart of" in html for html in words)
+
+
+def test_a_unit_is_opened_from_the_list(page: Any):
+    concepts_page(page)
+    table = unit_list(page)
+    before = page.locator(".st-key-unit-card h2").inner_text()
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 260, box["y"] + 35 + 35 * 3 + 16)
+    playwright.expect(page.locator(".st-key-unit-card h2")).not_to_have_text(before)
+    page.get_by_role("combobox", name="Used for").wait_for(state="detached")  # nothing was measured of this model
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="List as CSV").click()
+    assert len(Path(taken.value.path()).read_text(encoding="utf-8").splitlines()) == 13
+
+
+def test_an_atlas_file_is_looked_through_shown_and_closed(page: Any, tmp_path: Path):
+    concepts_page(page)
+    opener = page.get_by_role("button", name="Open an atlas file")
+    opener.click()
+    drop(page, "notes.parquet", b"no atlas")
+    page.get_by_role("alert").get_by_text("bad-manifest").wait_for()
+    settled(page)
+    if not page.locator('input[type="file"]').count():
+        opener.click()
+    drop(page, "theirs.parquet", parquet(counted_atlas(model="theirs"), tmp_path))
+    page.get_by_text("Of a model not here: theirs").wait_for()
+    page.get_by_text("6 of the 8 units of the last layer").wait_for()
+    settled(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Close the file").click()
+    page.get_by_text("Of a model not here").wait_for(state="detached")
+
+
+def test_a_unit_of_a_film_leads_to_its_card_and_back(page: Any, synthetic: bytes):
+    drop(page, "film.dcm", synthetic)
+    opened(page)
+    page.locator(".st-key-semantics").get_by_text("Strongest units").click()
+    link = page.locator('.st-key-semantics [data-testid="stPageLink"] a').first
+    number = re.search(r"Unit (\d+)", link.inner_text())
+    link.click()
+    page.locator(".st-key-unit-card h2").get_by_text(f"Unit {number.group(1)} ").wait_for()
+    settled(page)
+    page.get_by_role("link", name="Read", exact=True).click()
+    opened(page)  # the film is still there
+
+
+@pytest.mark.parametrize(
+    "state", ["empty", "film", "models", "compare", "findings", "depth", "pathways", "concepts", "units", "beside"]
+)
 def test_no_new_accessibility_violations(page: Any, synthetic: bytes, state: str):
     if state == "film":
         drop(page, "film.dcm", synthetic)
@@ -485,6 +561,14 @@ def test_no_new_accessibility_violations(page: Any, synthetic: bytes, state: str
     if state == "models":
         page.get_by_role("link", name="Models").click()
         page.get_by_role("heading", name="Models", exact=True).wait_for()
+        settled(page)
+    if state in ("concepts", "units", "beside"):
+        concepts_page(page)
+    if state == "units":
+        unit_list(page)
+    if state == "beside":
+        page.get_by_role("radio", name="Two models").click()
+        page.get_by_text("No other atlas is here").wait_for()
         settled(page)
     found = axe.Axe().run(page).response["violations"]
     known = json.loads(BASELINE.read_text(encoding="utf-8"))

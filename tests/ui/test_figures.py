@@ -11,15 +11,8 @@ from helpers.fake_explanation import fake_explanation, fake_severity_explanation
 from xrayinterp.explanation import Severity
 from xrayinterp.report.charts import reach, share_bars, share_label
 from xrayinterp.report.colours import OPPOSES, SUPPORTS
-from xrayinterp.ui.figures import (
-    BAND,
-    NEUTRAL,
-    TRACK,
-    findings_figure,
-    severity_figure,
-    shares_figure,
-    total_figure,
-)
+from xrayinterp.ui.figures import findings_figure, severity_figure, shares_figure, total_figure
+from xrayinterp.ui.figures_parts import BAND, NEUTRAL, TRACK
 from xrayinterp.ui.rows import FindingRow, arrange
 
 RIGHT = 0.86

@@ -47,6 +47,11 @@ class AtlasRow:
     iou_crossfit: float | None = None
     exemplars: tuple[str, ...] = ()
 
+    @property
+    def share_of_ceiling(self) -> float:
+        """IoU as a share of what the areas allow, by which the concepts of a unit compete for its name."""
+        return self.iou / self.ceiling if self.ceiling > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class Reference:

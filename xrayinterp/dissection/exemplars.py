@@ -92,6 +92,13 @@ def strongest_films(
 ) -> tuple[tuple[str, ...], ...]:
     """Names of the films of highest mean, strongest first, for every unit: for atlases shipped without film names."""
     values, _ = pooled_values(model, films, layer, progress=progress)
+    return strongest_by(values, films, count)
+
+
+def strongest_by(
+    values: npt.NDArray[np.float64], films: Sequence[ProbeFilm], count: int = EXEMPLARS
+) -> tuple[tuple[str, ...], ...]:
+    """The same from means that are there already, (films, units)."""
     order = np.argsort(-values, axis=0, kind="stable")[:count].T
     return tuple(tuple(films[i].id for i in row) for row in order)
 

@@ -7,17 +7,19 @@ import os
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import Code, XrayInterpError
-from ..models.chest_model import ChestModel
 from ..paths import cache_dir
 from .atlas import Atlas, AtlasRow, Reference
 from .shelf import builtin_folder, same_weights, short_hash
+
+if TYPE_CHECKING:  # a page lists atlases before anything needs torch
+    from .unit_facts import Carded
 
 _KEY = b"xrayinterp.atlas"
 _FORMAT = 1
@@ -28,26 +30,27 @@ _TYPES = {
     "exemplars": pa.list_(pa.string()),
 }
 """Columns that hold no float64."""
-_SCHEMA = pa.schema([(column.name, _TYPES.get(column.name, pa.float64())) for column in fields(AtlasRow)])
+SCHEMA = pa.schema([(column.name, _TYPES.get(column.name, pa.float64())) for column in fields(AtlasRow)])
+"""The columns of an atlas."""
 
 
 def save_atlas(atlas: Atlas, path: Path) -> None:
     """Write an atlas; an existing file is replaced in one step. The same atlas gives the same rows and metadata."""
     columns = {
-        column.name: pa.array([getattr(row, column.name) for row in atlas.rows], _SCHEMA.field(column.name).type)
+        column.name: pa.array([getattr(row, column.name) for row in atlas.rows], SCHEMA.field(column.name).type)
         for column in fields(AtlasRow)
     }
     metadata = {_KEY: json.dumps(_metadata(atlas), sort_keys=True, allow_nan=False).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        pq.write_table(pa.table(columns, schema=_SCHEMA.with_metadata(metadata)), partial, compression="zstd")
+        pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(metadata)), partial, compression="zstd")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def load_atlas(path: Path, model: ChestModel | None = None) -> Atlas:
+def load_atlas(path: Path, model: Carded | None = None) -> Atlas:
     """Read an atlas.
 
     Args:
@@ -65,7 +68,11 @@ def load_atlas(path: Path, model: ChestModel | None = None) -> Atlas:
             f"not of {model.name!r} with weights {short_hash(model.card.sha256)}.",
             f"Make one for this model: xrayinterp dissect --model {model.name}.",
         )
-    table = pq.read_table(path, columns=_SCHEMA.names)
+    return atlas_of(pq.read_table(path, columns=SCHEMA.names), metadata)
+
+
+def atlas_of(table: pa.Table, metadata: dict[str, Any]) -> Atlas:
+    """An atlas of its columns and of what `described_in` gave."""
     rows = tuple(AtlasRow(**row | {"exemplars": tuple(row["exemplars"] or ())}) for row in table.to_pylist())
     references = {
         layer: Reference(np.array(value["means"], dtype=np.float64), value["films"], value["described"])
@@ -82,7 +89,7 @@ def load_atlas(path: Path, model: ChestModel | None = None) -> Atlas:
     )
 
 
-def atlases_for(model: ChestModel) -> tuple[Atlas, ...]:
+def atlases_for(model: Carded) -> tuple[Atlas, ...]:
     """Every atlas made of exactly this model's weights: the shipped ones, then the user's in the cache folder.
 
     Atlases of other models are passed over. A user's atlas takes the place of a shipped one of the same probe set.
@@ -124,19 +131,39 @@ def _metadata(atlas: Atlas) -> dict[str, Any]:
 def _read_metadata(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise XrayInterpError(Code.NOT_FOUND, f"There is no atlas at {path}.", "Make one with xrayinterp dissect.")
-    problem = "its rows or its description are missing"
     try:
         schema = pq.read_schema(path)
-        metadata: dict[str, Any] = json.loads((schema.metadata or {})[_KEY])
-        whole = metadata["format"] == _FORMAT and set(_SCHEMA.names) <= set(schema.names)
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        whole, problem = False, str(error).splitlines()[0] if str(error) else problem
+    except pa.ArrowException as error:
+        raise no_atlas(str(path), str(error)) from error
+    return described_in(schema, str(path))
+
+
+def described_in(schema: pa.Schema, name: str) -> dict[str, Any]:
+    """What the schema of a Parquet file says of its atlas; `name` is what errors call the file.
+
+    Raises:
+        XrayInterpError: `bad-manifest` where it is no atlas.
+    """
+    problem = "its rows or its description are missing"
+    try:
+        metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(_KEY, b"{}"))
+        whole = metadata["format"] == _FORMAT and set(SCHEMA.names) <= set(schema.names)
+    except (KeyError, TypeError):
+        whole = False
+    except (ValueError, RecursionError) as error:
+        whole, problem = False, str(error)
     if not whole:
-        raise XrayInterpError(
-            Code.BAD_MANIFEST, f"{path} is not an atlas of this version: {problem}.", "Make it again, or remove it."
-        )
+        raise no_atlas(name, problem)
     return metadata
 
 
-def _applies(metadata: dict[str, Any], model: ChestModel) -> bool:
+def no_atlas(name: str, problem: str) -> XrayInterpError:
+    """The error for a file that holds no atlas."""
+    reason = problem.splitlines()[0].rstrip(".") if problem else "it cannot be read"
+    return XrayInterpError(
+        Code.BAD_MANIFEST, f"{name} is not an atlas of this version: {reason}.", "Make it again, or remove it."
+    )
+
+
+def _applies(metadata: dict[str, Any], model: Carded) -> bool:
     return same_weights(metadata["model"], metadata["model_sha256"], model.name, model.card.sha256)

@@ -49,8 +49,8 @@ def name_units(model: ChestModel, atlases: Sequence[Atlas], layer: str) -> UnitN
         probes += [atlas.probe] if rows else []
         _fill(threshold, rows)
         for unit, labelled in _labelled(rows).items():
-            winner = max(labelled, key=_share_of_ceiling)
-            if unit not in best or _share_of_ceiling(winner) > _share_of_ceiling(best[unit]):
+            winner = max(labelled, key=lambda row: row.share_of_ceiling)
+            if unit not in best or winner.share_of_ceiling > best[unit].share_of_ceiling:
                 best[unit], threshold[unit] = winner, winner.threshold
                 joint[unit] = tuple(row.concept for row in labelled if row is not winner)
     references = [atlas.references[layer] for atlas in atlases if layer in atlas.references]
@@ -72,10 +72,6 @@ def _labelled(rows: Sequence[AtlasRow]) -> dict[int, list[AtlasRow]]:
         if row.label:
             labelled.setdefault(row.unit, []).append(row)
     return labelled
-
-
-def _share_of_ceiling(row: AtlasRow) -> float:
-    return row.iou / row.ceiling if row.ceiling > 0 else 0.0
 
 
 def _check(atlas: Atlas, rows: Sequence[AtlasRow], model: ChestModel, layer: str, units: int) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..explanation import Prediction
-from ..semantics import Change, SemanticAttribution
 from .words import readable
+
+if TYPE_CHECKING:  # charts are wanted before torch is there
+    from ..explanation import Prediction
+    from ..semantics import Change, SemanticAttribution
 
 Kind = Literal["concept", "unlabelled", "bias"]
 

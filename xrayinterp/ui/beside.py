@@ -19,11 +19,14 @@ from .measuring import Measurement, Steps
 
 if TYPE_CHECKING:
     from ..attribution.pathway_masks import Quota
+    from ..dissection.atlas import Atlas
+    from ..dissection.exemplars import Exemplar
     from ..evaluation.lamps import Reading
     from ..evaluation.pathways import FinderComparison, PathFigures
     from ..explanation import Explanation, Trace
     from ..semantics_earlier import LayerAttribution
     from .depths import Depth
+    from .exemplar_work import FilmsRead
     from .paths import LinearClaim, OnPath
 
 T = TypeVar("T")
@@ -176,6 +179,32 @@ def retention(asked: Question, quota: Quota) -> Measurement[dict[str, tuple[Path
 
     make = _tracing(asked)
     return _kept("retention", asked, (quota,), lambda c: retention(make, asked.finding, quota, c))
+
+
+def films_of_units(model: str, atlas: Atlas, layer: str) -> Measurement[FilmsRead]:
+    """The strongest films of every unit of a layer: one reading of the films behind an atlas."""
+    from .exemplar_work import strongest
+
+    ready, fit = services.ready(model), _fit_of(atlas)
+    return services.kept(
+        "strongest", (services.describe(model).card.sha256, model), (atlas.probe, id(atlas), layer),
+        _steps=lambda c: strongest(ready.model, layer, services.probed(atlas), fit, c),
+    )  # fmt: skip
+
+
+def regions_of_unit(model: str, atlas: Atlas, layer: str, unit: int, films: Sequence[str]) -> Measurement[Exemplar]:
+    """Where a unit fires on some films."""
+    from .exemplar_work import Region, regions
+
+    ready, asked = services.ready(model), Region(atlas, layer, unit, tuple(films), _fit_of(atlas))
+    return services.kept(
+        "regions", (services.describe(model).card.sha256, model), (atlas.probe, id(atlas), layer, unit, tuple(films)),
+        _steps=lambda c: regions(ready.model, asked, services.probed(atlas), c),
+    )  # fmt: skip
+
+
+def _fit_of(atlas: Atlas) -> Fit:
+    return "pad" if atlas.provenance.get("fit") == "pad" else "crop"
 
 
 def _tracing(asked: Question) -> Callable[[], Trace]:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from ..report.colours import SUPPORTS, cividis
 from ..report.words import plain
-from .figures import CLEAR, MUTED, QUIET, TEXT
+from .figures_parts import CLEAR, MUTED, QUIET, TEXT
 
 STYLES: Sequence[tuple[str, str, str]] = (
     ("#4fb3bf", "solid", "circle"),

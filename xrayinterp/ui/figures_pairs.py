@@ -12,7 +12,7 @@ from ..report.colours import OPPOSES, SUPPORTS
 from ..report.layer_words import ABLATION, GRADIENT, units_like
 from ..report.words import signed
 from ..semantics_earlier import LayerConcept
-from .figures import CLEAR, MUTED, QUIET, TEXT, UNNAMED, Scale, laid_out, line_bars, line_label, line_value
+from .figures_parts import CLEAR, MUTED, QUIET, TEXT, UNNAMED, Scale, label_at, laid_out, pointed, value_at
 
 LINE = 44
 """Height of a line in pixels."""
@@ -30,7 +30,7 @@ def pairs_figure(rows: Sequence[LayerConcept], selected: str | None, reach: floa
 
     `reach` is the end of the scale in logits. `customdata` of the first trace holds the concept, empty for the rest.
     """
-    figure = go.Figure(line_bars([row.concept or "" for row in rows], selected or "\0", [_hover(row) for row in rows]))
+    figure = go.Figure(pointed([row.concept or "" for row in rows], selected or "\0", [_hover(row) for row in rows]))
     at = Scale(0.39, 0.86, -1.04 * reach, 1.04 * reach)
     for shift, filled in ((-APART, True), (APART, False)):
         values = [row.gradient if filled else row.ablation for row in rows]
@@ -39,9 +39,9 @@ def pairs_figure(rows: Sequence[LayerConcept], selected: str | None, reach: floa
                                colours, filled=filled))  # fmt: skip
     for y, row in enumerate(rows):
         colour = MUTED if row.concept is None else TEXT
-        figure.add_annotation(line_label(y, escape(units_like(row)), colour))
+        figure.add_annotation(label_at(y, escape(units_like(row)), colour))
         figures = f"{signed(row.gradient)}<br><span style='color:{MUTED}'>{signed(row.ablation)}</span>"
-        figure.add_annotation(line_value(y, figures, colour))
+        figure.add_annotation(value_at(y, figures, colour))
     zero = {"type": "line", "x0": at(0.0), "x1": at(0.0), "y0": -0.5, "y1": len(rows) - 0.5}
     laid_out(figure, len(rows), [{**zero, "line": {"color": QUIET, "width": 1}}])
     return figure.update_layout(height=LINE * max(len(rows), 1))

@@ -112,6 +112,19 @@ def bullets(texts: Iterable[str]) -> None:
     st.html(f'<ul class="xi-bullets">{items}</ul>')
 
 
+def paragraphs(texts: Iterable[str]) -> None:
+    """Running text."""
+    st.html("".join(f'<p class="xi-prose">{escape(text)}</p>' for text in texts))
+
+
+def legend(entries: Iterable[tuple[str, str]]) -> None:
+    """What the marks of a figure mean; a mark is "fill", "deep", "hatch", "tick", "dot" or "track"."""
+    items = "".join(
+        f'<li><i class="xi-mark-{escape(mark)}" aria-hidden="true"></i>{escape(text)}</li>' for mark, text in entries
+    )
+    st.html(f'<ul class="xi-legend" aria-label="Legend">{items}</ul>')
+
+
 def facts(entries: Iterable[tuple[str, str]]) -> None:
     """Terms and what is to be said of each."""
     items = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries)

@@ -18,6 +18,7 @@ from .figures import shares_figure
 from .layer_panel import layer_chooser, layer_panel
 from .measuring import Measurement
 from .state import Case
+from .unit_link import unit_link
 from .unit_words import unit_words
 
 CONCEPTS = 8
@@ -104,7 +105,8 @@ def _units(case: Case, explanation: Explanation, from_zero: bool) -> None:
     units = sorted(units, key=lambda unit: abs(_amount(unit, from_zero=from_zero)), reverse=True)[:UNITS]
     whose = f"{readable(case.concept)}-like units" if case.concept else "Strongest units"
     with st.expander(f"{whose} ({len(units)})", expanded=case.concept is not None):
-        page.units([(unit_words(unit, anatomy), _amount(unit, from_zero=from_zero)) for unit in units])
+        for unit in units:
+            unit_link(unit, semantic.layer, unit_words(unit, anatomy), _amount(unit, from_zero=from_zero))
 
 
 def _total(semantic: SemanticAttribution, raw: str, from_zero: bool) -> None:

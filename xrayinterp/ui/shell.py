@@ -11,7 +11,7 @@ from ..report.words import readable
 from . import page, services
 from .opening import welcome
 from .state import Case, current
-from .toolbar import toolbar
+from .toolbar import model_picker, toolbar
 
 if TYPE_CHECKING:
     from ..explanation import Explanation
@@ -29,6 +29,15 @@ def film_on_screen() -> tuple[Case, Radiograph] | None:
     toolbar(case)
     preparing.join()  # two threads that import the same packages may see them half made
     return case, radiograph
+
+
+def model_on_screen() -> Case:
+    """The session's case on a page about models rather than films, with the model picker where films have theirs."""
+    case = current()
+    page.begin(research_only=bool(case.model and services.describe(case.model).card.research_only))
+    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
+        model_picker(case)
+    return case
 
 
 def without_maps(case: Case, radiograph: Radiograph) -> Explanation | None:

@@ -9,6 +9,9 @@ from typing import Any, Literal
 import streamlit as st
 
 from ..batch import Film
+from ..dissection.atlas import Atlas
+from ..dissection.unit_index import Sought
+from ..errors import XrayInterpError
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph, View
 
@@ -38,13 +41,51 @@ class Notes:
         return {key: value for key, value in entries.items() if value}
 
 
+@dataclass(frozen=True)
+class OpenedAtlas:
+    """An atlas from a file, kept for the session; `key` is the SHA-256 of the file."""
+
+    key: str
+    file: str
+    atlas: Atlas
+
+
+@dataclass
+class Look:
+    """What the page Concepts shows of which model.
+
+    `atlas` and `other` are keys of atlases, None the first ones; `layer` None the last one. `unit` belongs to `layer`.
+    `refused` is the last file that was no atlas, and why; `said` what became of the last request. `readings` names
+    layers whose films may be read. `moves` numbers the widgets: a new number is a fresh one.
+    """
+
+    model: str | None = None
+    view: str = "inventory"
+    atlas: str | None = None
+    other: str | None = None
+    layer: str | None = None
+    unit: int | None = None
+    sought: Sought = field(default_factory=lambda: Sought(labelled=True))
+    order: str = "iou"
+    refused: tuple[str, XrayInterpError] | None = None
+    said: str = ""
+    readings: set[str] = field(default_factory=set)
+    moves: int = 0
+
+    def go(self, **changes: Any) -> None:
+        """Show something else, chosen by other means than the widgets that show the choice."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.moves += 1
+
+
 @dataclass
 class Case:
     """The files a session opened, the film on screen and what is asked of it.
 
     `method` None is the model's default map, `layer` None the last layer, where a logit is split exactly. `comparing`,
     `compared`, `against` and `depth` are what the page Compare shows: its view, methods, second finding and depth;
-    `compared` None is the first choice.
+    `compared` None is the first choice. `look` is what the page Concepts shows, `atlases` what files gave it.
     File names stay in this session: exports hold the hash only. `uploads` and `picks` number the uploader and the
     charts: a new number is a fresh widget that has forgotten its past.
     """
@@ -63,6 +104,8 @@ class Case:
     compared: tuple[str, ...] | None = None
     against: str | None = None
     depth: int = 1
+    look: Look = field(default_factory=Look)
+    atlases: list[OpenedAtlas] = field(default_factory=list)
     uploads: int = 0
     picks: int = 0
 
