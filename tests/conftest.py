@@ -6,9 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("untimed")
 
 _DEFAULT_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 if "XRAYINTERP_DATA" not in os.environ and _DEFAULT_DATA.is_dir():

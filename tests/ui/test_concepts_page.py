@@ -140,7 +140,7 @@ def test_what_the_model_uses_a_unit_for(concepts: AppTest, monkeypatch: pytest.M
     effect = Effect(INTERVAL, 0.01, -0.1, 0.1, 0.002)
     causal = CausalEffect("Effusion", "chestx-det", "Effusion", (3, 3), effect, INTERVAL, effect, 1.0)
     facts = some_facts(layer="norm5", findings=("Effusion", "Mass"), units=units, causal=(causal,))
-    monkeypatch.setattr("xrayinterp.ui.services.facts_of", lambda model: facts)
+    monkeypatch.setattr("xrayinterp.ui.atlas_services.facts_of", lambda model: facts)
     at = picker(view(concepts, "units"), "Unit").select(("norm5", 4)).run()
     assert not at.exception
     words = said(at)
@@ -233,7 +233,7 @@ def few_films(monkeypatch: pytest.MonkeyPatch) -> ProbeSet:
         for n in range(3)
     )
     probes = ProbeSet("chestx-det", ("Effusion",), films)
-    monkeypatch.setattr("xrayinterp.ui.services.probed", lambda atlas: probes)
+    monkeypatch.setattr("xrayinterp.ui.atlas_services.probed", lambda atlas: probes)
     return probes
 
 
@@ -254,6 +254,6 @@ def test_films_that_are_not_here_are_told_of(concepts: AppTest, monkeypatch: pyt
     def absent(atlas):
         raise XrayInterpError(Code.DATA_MISSING, "No films.", "Set XRAYINTERP_DATA.")
 
-    monkeypatch.setattr("xrayinterp.ui.services.probed", absent)
+    monkeypatch.setattr("xrayinterp.ui.atlas_services.probed", absent)
     at = view(concepts, "units")
     assert "No pictures: the films of chestx-det are not on this machine. Set XRAYINTERP_DATA." in said(at)

@@ -7,7 +7,7 @@ import hashlib
 import streamlit as st
 
 from ..errors import XrayInterpError
-from . import page, services
+from . import atlas_services, page, services
 from .atlas_shelf import Shown
 from .services import Upload
 from .state import Case, OpenedAtlas
@@ -58,7 +58,7 @@ def _take(case: Case, file: Upload) -> None:
     case.uploads += 1
     case.look.said, case.look.refused = "", None
     with st.spinner("Looking through the file"):
-        outcome = services.attempt(lambda: services.receive_atlas(file))
+        outcome = services.attempt(lambda: atlas_services.receive_atlas(file))
     if isinstance(outcome, XrayInterpError):
         case.look.refused = file.name, outcome
     else:
@@ -70,7 +70,7 @@ def _take(case: Case, file: Upload) -> None:
 
 
 def _keep(case: Case, opened: OpenedAtlas, model: str) -> None:
-    outcome = services.attempt(lambda: services.keep_atlas(opened.atlas, model))
+    outcome = services.attempt(lambda: atlas_services.keep_atlas(opened.atlas, model))
     if isinstance(outcome, XrayInterpError):
         case.look.refused = opened.file, outcome
         return

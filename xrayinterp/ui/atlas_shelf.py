@@ -12,8 +12,8 @@ from ..dissection.atlas import Atlas
 from ..dissection.inventory import LayerInventory
 from ..dissection.unit_facts import UnitFacts
 from ..report.atlas_words import layer_title, probe_words
-from . import services
-from .services import Survey
+from . import atlas_services
+from .atlas_services import Survey
 from .state import Case, Look, OpenedAtlas
 
 Row: TypeAlias = DeltaGenerator
@@ -47,12 +47,12 @@ class Shown:
     @property
     def survey(self) -> Survey:
         """The atlas counted through."""
-        return services.surveyed(self.atlas)
+        return atlas_services.surveyed(self.atlas)
 
     @property
     def facts(self) -> UnitFacts | None:
         """What was measured of its model's units beyond the atlas."""
-        return services.facts_of(self.owner) if self.owner else None
+        return atlas_services.facts_of(self.owner) if self.owner else None
 
 
 def on_shelf(case: Case) -> dict[str, Shown]:
@@ -62,7 +62,7 @@ def on_shelf(case: Case) -> dict[str, Shown]:
         XrayInterpError: where a file in the folder of atlases is none.
     """
     own = kept_of(case.model or "")
-    opened = [Shown(one.key, one.atlas, services.owner_of(one.atlas), one) for one in case.atlases]
+    opened = [Shown(one.key, one.atlas, atlas_services.owner_of(one.atlas), one) for one in case.atlases]
     return {shown.key: shown for shown in (*own, *opened)}
 
 
@@ -72,7 +72,7 @@ def kept_of(model: str) -> list[Shown]:
     Raises:
         XrayInterpError: as `on_shelf`.
     """
-    return [Shown(f"{model}/{atlas.probe}", atlas, model) for atlas in services.atlases_of(model)]
+    return [Shown(f"{model}/{atlas.probe}", atlas, model) for atlas in atlas_services.atlases_of(model)]
 
 
 def layer_picker(look: Look, shown: Shown) -> LayerInventory:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph
-from . import services
+from . import atlas_services, services
 from .measuring import Measurement, Steps
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def films_of_units(model: str, atlas: Atlas, layer: str) -> Measurement[FilmsRea
     ready, fit = services.ready(model), _fit_of(atlas)
     return services.kept(
         "strongest", (services.describe(model).card.sha256, model), (atlas.probe, id(atlas), layer),
-        _steps=lambda c: strongest(ready.model, layer, services.probed(atlas), fit, c),
+        _steps=lambda c: strongest(ready.model, layer, atlas_services.probed(atlas), fit, c),
     )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def regions_of_unit(model: str, atlas: Atlas, layer: str, unit: int, films: Sequ
     ready, asked = services.ready(model), Region(atlas, layer, unit, tuple(films), _fit_of(atlas))
     return services.kept(
         "regions", (services.describe(model).card.sha256, model), (atlas.probe, id(atlas), layer, unit, tuple(films)),
-        _steps=lambda c: regions(ready.model, asked, services.probed(atlas), c),
+        _steps=lambda c: regions(ready.model, asked, atlas_services.probed(atlas), c),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from ..report.atlas_words import IOU_EXPLAINED
-from . import page, services
+from . import atlas_services, page, services
 from .atlas_files import about_file, atlas_uploader, refused
 from .atlas_shelf import WIDTH, Row, Shown, on_shelf
 from .concepts_beside import beside_view
@@ -56,7 +56,7 @@ def _arrive(case: Case) -> None:
     if not unit.isdecimal():
         return
     st.query_params.clear()
-    wanted = (one for one in services.atlases_of(case.model or "") if one.probe == asked.get("probe"))
+    wanted = (one for one in atlas_services.atlases_of(case.model or "") if one.probe == asked.get("probe"))
     key = next((f"{atlas.model}/{atlas.probe}" for atlas in wanted), case.look.atlas)
     case.look.go(view="units", layer=asked.get("layer"), unit=int(unit), atlas=key)
 

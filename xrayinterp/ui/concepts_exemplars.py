@@ -9,7 +9,7 @@ import streamlit as st
 
 from ..dissection.unit_index import UnitEntry
 from ..errors import Code, XrayInterpError
-from . import beside, page, services
+from . import atlas_services, beside, page, services
 from .atlas_shelf import Shown
 from .figures_exemplars import exemplar_picture
 from .state import Case
@@ -41,7 +41,7 @@ def _missing(shown: Shown) -> str:
         return "The model is not here, so where the unit fires cannot be drawn."
     if not services.describe(shown.owner).available:
         return f"The weights of {shown.owner} are not here, so where the unit fires cannot be drawn."
-    probes = services.attempt(lambda: services.probed(shown.atlas))
+    probes = services.attempt(lambda: atlas_services.probed(shown.atlas))
     if not isinstance(probes, XrayInterpError):
         return "" if probes.films else "The films of this probe set are not on this machine."
     if probes.code is Code.DATA_MISSING:
@@ -51,7 +51,7 @@ def _missing(shown: Shown) -> str:
 
 def _read(case: Case, shown: Shown, entry: UnitEntry) -> Sequence[str]:
     """The strongest films, found by one reading of all of them, which is asked for with a button."""
-    count = len(services.probed(shown.atlas).films)
+    count = len(atlas_services.probed(shown.atlas).films)
     key = f"{shown.key}/{entry.layer}"
     if key not in case.look.readings:
         page.line(f"The atlas names no films. Finding the strongest takes one reading of {count} films for all units.")
