@@ -68,13 +68,18 @@ def _best(layer: LayerInventory) -> list[ConceptLine]:
 def list_units(case: Case, cell: str) -> None:
     """Show the units behind a bar, which is named by layer and concept."""
     layer, _, concept = cell.partition("\t")
-    case.look.go(view="units", layer=layer, unit=None, sought=Sought(concept=concept, labelled=True))
+    case.look.go(view="units", layer=layer, unit=None, sought=Sought(layer=layer, concept=concept, labelled=True))
 
 
 def _open(case: Case, layer: LayerInventory, concept: str) -> None:
     line = layer.line(concept)
     if line is not None:
-        case.look.go(view="units", layer=layer.layer, unit=line.found.best_unit, sought=Sought(concept=concept))
+        case.look.go(
+            view="units",
+            layer=layer.layer,
+            unit=line.found.best_unit,
+            sought=Sought(layer=layer.layer, concept=concept),
+        )
 
 
 def _row(line: ConceptLine) -> tuple[str, ...]:
