@@ -69,7 +69,7 @@ def _read(case: Case, shown: Shown, entry: UnitEntry) -> Sequence[str]:
         st.button("Continue", key="continue-films", on_click=work.allow)
         return ()
     beside.begin(work)
-    watched(work, lambda: _progress(work, count), key="films-read")
+    watched(work, lambda: _progress(work, count), key="films-read", every=2.0)
     return ()
 
 

@@ -29,7 +29,6 @@ from .figures_parts import (
     laid_out,
     pointed,
     tick,
-    two_tone,
     value_at,
 )  # fmt: skip
 
@@ -48,7 +47,10 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True)
 class Fit:
-    """How well one unit fits one concept, as a line: IoU with interval, what chance gives and what areas allow."""
+    """How well one unit fits one concept, as a line: IoU with interval, what chance gives and what areas allow.
+
+    `note` follows the label where the pointer rests.
+    """
 
     name: str
     label: str
@@ -73,7 +75,7 @@ class Fit:
         found = line.found
         return cls(
             found.concept, readable(found.concept), found.best_iou, found.best_low, found.best_high, line.null_high,
-            found.best_ceiling, found.detectors > 0, f"unit {found.best_unit}",
+            found.best_ceiling, found.detectors > 0, f", unit {found.best_unit}",
         )  # fmt: skip
 
 
@@ -139,7 +141,7 @@ def fits_figure(fits: Sequence[Fit], selected: str = "\0") -> go.Figure:
     )  # fmt: skip
     for y, fit in enumerate(fits):
         colour = TEXT if fit.strong else MUTED
-        figure.add_annotation(label_at(y, two_tone(fit.label, fit.note), colour))
+        figure.add_annotation(label_at(y, escape(fit.label), colour))
         figure.add_annotation(value_at(y, f"{fit.iou:.2f} of {fit.ceiling:.2f}", colour))
     return laid_out(figure, len(fits), [tick(y, at(fit.null), NULL) for y, fit in enumerate(fits)])
 
@@ -240,7 +242,7 @@ def _cell_hover(layer: LayerInventory, line: ConceptLine) -> str:
 
 def _fit_hover(fit: Fit) -> str:
     return (
-        f"<b>{escape(fit.label)}</b> {escape(fit.note)}<br>IoU {fit.iou:.3f} (95 % {fit.low:.3f} to {fit.high:.3f})"
+        f"<b>{escape(fit.label)}</b>{escape(fit.note)}<br>IoU {fit.iou:.3f} (95 % {fit.low:.3f} to {fit.high:.3f})"
         f"<br>chance ends at {fit.null:.3f}<br>at most {fit.ceiling:.2f} with these areas"
     )
 

@@ -6,6 +6,7 @@ Nothing here imports torch before a film is read: an empty page does not wait fo
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -68,8 +69,20 @@ def warm() -> Thread:
     def prepare() -> None:
         reader.warm()
         import_module("xrayinterp.ui.reading")
+        _settle()
 
     return spawn(prepare, "warm")
+
+
+@st.cache_resource(show_spinner=False)
+def _settle() -> None:
+    """Once a server, when torch is there: what has been imported stays, and is left out of garbage collection.
+
+    Streamlit collects after every run of a page, twice a second where work is watched; through torch that takes a
+    quarter of a second each, with the interpreter's lock held.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -77,6 +90,7 @@ def loaded(name: str, sha256: str | None) -> Loaded:
     """A model by name; `sha256` of its weights makes a newly imported file a new entry."""
     from ..models.zoo import load_model
 
+    _settle()
     return Loaded(load_model(name), Lock())
 
 

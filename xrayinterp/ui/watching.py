@@ -14,15 +14,17 @@ EVERY = 0.5
 """Seconds between two looks."""
 
 
-def watched(work: Measurement[Any], draw: Callable[[], None], *, key: str, whole: bool = True) -> None:
-    """Call `draw` now and, while `work` runs, twice a second; `whole` draws the whole page again once it ended.
+def watched(
+    work: Measurement[Any], draw: Callable[[], None], *, key: str, whole: bool = True, every: float = EVERY
+) -> None:
+    """Call `draw` now and, while `work` runs, every so many seconds; `whole` draws the whole page again once it ended.
 
     Without `whole` the looks go on until the page is drawn for another reason: a page that draws itself anew takes
     clicks away.
     """
     begun = work.state in ("running", "done")  # quick work is done before it is looked at for the first time
 
-    @st.fragment(run_every=EVERY if work.state == "running" else None, key=key)
+    @st.fragment(run_every=every if work.state == "running" else None, key=key)
     def part() -> None:
         ended = work.state != "running"
         draw()
