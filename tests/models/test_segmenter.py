@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -62,7 +62,17 @@ def test_a_notch_at_the_border_is_no_hole() -> None:
     assert cleaned(scores)[HEART].sum() == 96
 
 
+def test_a_lung_in_a_hole_of_the_other_is_none() -> None:
+    scores = np.full((3, 9, 9), -1.0, dtype=np.float32)
+    scores[0, 1:8, 1:8] = 1
+    scores[0, 3:6, 3:6] = -1
+    scores[1, 4, 4] = 1
+    masks = cleaned(scores)
+    assert masks[LEFT].sum() == 49 and not masks[RIGHT].any()
+
+
 @given(st.integers(0, 10_000))
+@example(330)
 @settings(max_examples=30, deadline=None)
 def test_masks_hang_together_are_filled_and_lungs_never_overlap(seed: int) -> None:
     noise = np.random.default_rng(seed).normal(size=(3, 24, 24))

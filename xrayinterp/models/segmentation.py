@@ -59,12 +59,16 @@ def on_grid(mask: BoolMask, square: Frame) -> BoolMask:
 def cleaned(scores: FloatImage) -> dict[str, BoolMask]:
     """Logits (3, d, d) as masks: above 0, the largest connected part of each, its holes filled.
 
-    A cell belongs to one lung at most, the likelier.
+    A cell belongs to one lung at most, the likelier; of two parts, one in a hole of the other, the inner is no lung.
     """
     present = scores > 0
     present[0] &= scores[0] >= scores[1]
     present[1] &= scores[1] > scores[0]
-    return {name: _largest(mask) for name, mask in zip(STRUCTURES, present, strict=True)}
+    masks = [_largest(mask) for mask in present]
+    if (masks[0] & masks[1]).any():  # connected and apart, so the one lies wholly in a hole of the other
+        inner = int(masks[1].sum() < masks[0].sum())
+        masks[inner] = np.zeros_like(masks[inner])
+    return dict(zip(STRUCTURES, masks, strict=True))
 
 
 def _largest(mask: BoolMask) -> BoolMask:
