@@ -17,7 +17,7 @@ from .masks import Masks
 from .null import meetings, meetings_among_positives
 from .plan import ConceptSet, Plan
 from .regions import regions_of
-from .shard import Again, Floats, Shard, Tick, load_arrays, save_arrays
+from .shard import Again, Floats, Shard, Tick, load_array, save_arrays
 from .tally import Tally, tally
 from .thresholds import Counts, Found, Window
 
@@ -139,7 +139,7 @@ class Permute(_OnShard):
         shard, which = Shard(plan, self.shard), self.where.of(plan)
         kept = shard.folder / f"{which.name}.{self.where.layer}.{self._key()}.npz"
         if kept.is_file():
-            return load_arrays(kept)["inter"]
+            return load_array(kept, "inter")
         grid = self.where.grid(plan)
         cells = shard.cells(which, self.where.layer, self.where.generation)
         regions = regions_of(cells, self.thresholds, (grid, grid))
@@ -189,8 +189,7 @@ class Mean:
 @lru_cache(maxsize=4)
 def _masks(path: Path, modified: int) -> Masks:
     """The masks of a file, once for every state of it."""
-    kept = load_arrays(path)
-    return Masks(kept["row"], kept["words"], int(kept["cells"]))
+    return Masks(load_array(path, "row"), load_array(path, "words"), int(load_array(path, "cells")))
 
 
 def masks_of(plan: Plan, number: int, grid: int) -> Masks:

@@ -26,7 +26,7 @@ from .engines import Engine, InProcess
 from .labels import MAX_P, MIN_IOU
 from .layer import EXEMPLARS, LayerResult, Settings, layer_result
 from .maps import ModelFor, Reader
-from .null import reassignments, reassignments_among_positives
+from .null import Donors, reassignments, reassignments_among_positives
 from .passes import Bars, Effort, Passes
 from .plan import ConceptSet, Plan, films_once, on
 from .thresholds import TAIL, Definition
@@ -141,7 +141,8 @@ def dissect_sets(
             means = counted.means()
             out = []
             for number, probes in enumerate(held):
-                results = {name: _layer(counted, number, name, probes, settings) for name, _ in chosen}
+                donors = reassignments([film.patient for film in probes.films], settings.permutations, seed)
+                results = {name: _layer(counted, number, name, probes, settings, donors) for name, _ in chosen}
                 seen = probe_seen or probes.seen_by(model.name, kept)
                 described = f"{len(plan.normal)} films without findings"
                 rows = [r for name, one in results.items() for r in one.rows(name, probes, probes.films, seen)]
@@ -163,8 +164,10 @@ def dissect_sets(
     return out
 
 
-def _layer(counted: Passes, number: int, layer: str, probes: ProbeSet, settings: Settings) -> LayerResult:
-    """One layer over one probe set, from counting to labels."""
+def _layer(
+    counted: Passes, number: int, layer: str, probes: ProbeSet, settings: Settings, donors: Donors
+) -> LayerResult:
+    """One layer over one probe set, from counting to labels; `donors` as of `reassignments`."""
     where, thresholds = counted.thresholds(number, layer)
     counts = counted.counts(where, thresholds)
     patients = [film.patient for film in probes.films]
@@ -174,7 +177,7 @@ def _layer(counted: Passes, number: int, layer: str, probes: ProbeSet, settings:
         thresholds=thresholds,
         grid=where.grid(counted.plan),
         counts=counts,
-        permuted=counted.permuted(where, thresholds, reassignments(patients, n, seed)),
+        permuted=counted.permuted(where, thresholds, donors),
         among_positives=counted.among_positives(
             where, thresholds, reassignments_among_positives(patients, shows, n, seed), n
         ),

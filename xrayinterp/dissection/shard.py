@@ -97,20 +97,16 @@ class Shard:
 
     def about(self, layer: str, generation: int) -> tuple[Floats, Floats]:
         """The level above which cells are kept and the largest value, (units,) each."""
-        kept = load_arrays(self._note(layer, generation)) if generation else self._first
-        return kept[f"{layer}/floor"], kept[f"{layer}/top"]
+        note = self._note(layer, generation)
+        return load_array(note, f"{layer}/floor"), load_array(note, f"{layer}/top")
 
     def _note(self, layer: str, generation: int) -> Path:
         """The file that a reading ends with: all layers' first, or one layer's later one."""
         return self.folder / (f"{layer}.{generation}.npz" if generation else "read.npz")
 
-    @cached_property
-    def _first(self) -> dict[str, npt.NDArray[Any]]:
-        return load_arrays(self._note("", 0))
-
     def pooled(self, layer: str) -> Floats:
         """Means over positions of every film's maps, (films, units)."""
-        return self._first[f"{layer}/pooled"]
+        return load_array(self._note("", 0), f"{layer}/pooled")
 
     def members(self, which: ConceptSet) -> tuple[Numbers, Numbers]:
         """The shard's films that belong to a concept set: their places in the shard, and in the set."""
@@ -124,7 +120,8 @@ class Shard:
         """Masks of the shard's films of a concept set on the grid of a layer."""
         key = f"{which.name}/{grid}"
         own, _ = self.members(which)
-        return Masks.listed(self._first[f"{key}/place"], self._first[f"{key}/words"], len(own), (grid + 1) ** 2)
+        place, words = (load_array(self._note("", 0), f"{key}/{part}") for part in ("place", "words"))
+        return Masks.listed(place, words, len(own), (grid + 1) ** 2)
 
     def cells(self, which: ConceptSet, layer: str, generation: int) -> Iterable[Cells]:
         """The kept cells of a layer on the shard's films of a concept set, those films numbered from 0."""
@@ -300,7 +297,8 @@ def save_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Named arrays of a file of `save_arrays`."""
+def load_array(path: Path, name: str) -> npt.NDArray[Any]:
+    """One array of a file of `save_arrays`; the others are not read."""
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+        out: npt.NDArray[Any] = stored[name]
+        return out
