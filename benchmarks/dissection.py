@@ -62,7 +62,7 @@ def _shuffled() -> list[str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["compact", "weak", "brixia"])
-    parser.add_argument("--layers", nargs="+", default=["norm5", "denseblock3"])
+    parser.add_argument("--layers", nargs="+", default=["norm5", "denseblock3", "denseblock2", "denseblock1"])
     parser.add_argument("--shuffled", nargs="*", default=_shuffled(), help="weights of nets trained on shuffled labels")
     parser.add_argument("--probes", default="chestx-det")
     parser.add_argument("--splits", nargs="+", default=["probe", "val", "test"])
