@@ -47,7 +47,14 @@ class DistillationDetector:
         if self.settings.fusion == "standardised" and held_out is None:
             images, held_out = divided(images, self.settings.seed)
         self.learned = learn(self.expert, images, self.settings, folder=self.folder, device=self.device, tick=self.tick)
-        self.weights = self._weights(self.learned, held_out)
+        _, scoring = self.settings.points(self.expert)
+        self.weights = weights_of(self.settings.terms, self.learned.balance, len(scoring))
+        return self if held_out is None else self.standardise(held_out)
+
+    def standardise(self, held_out: Tensor) -> Self:
+        """Count the terms in standard deviations of these normals, where the settings say so."""
+        if self.settings.fusion == "standardised":
+            self.weights = standardised(self.settings.terms, self.discrepancies(held_out))
         return self
 
     def scores(self, images: Tensor) -> Tensor:
@@ -90,14 +97,6 @@ class DistillationDetector:
         if self.learned is None or self.weights is None:
             raise XrayInterpError(Code.BAD_OPTION, "The detector has not been fitted.", "Call fit() first.")
         return self.learned, self.weights
-
-    def _weights(self, learned: Learned, held_out: Tensor | None) -> Weights:
-        _, scoring = self.settings.points(self.expert)
-        plain = weights_of(self.settings.terms, learned.balance, len(scoring))
-        if self.settings.fusion == "sum" or held_out is None:
-            return plain
-        self.weights = plain
-        return standardised(self.settings.terms, self.discrepancies(held_out))
 
 
 def divided(images: Tensor, seed: int) -> tuple[Tensor, Tensor]:

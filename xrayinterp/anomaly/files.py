@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -36,7 +37,10 @@ from .distillation import DistillationDetector
 from .experts import Expert, InputRecipe, cloner_of, densenet_expert, vgg16_features
 from .fitting import Learned, Settings
 from .normals import NormalSet
+from .shelf import BUILTIN
 
+SHIPPED = "self-supervised"
+SHIPPED_FILE = BUILTIN / "experts" / f"{SHIPPED}.safetensors"
 MAX_BYTES = 5_000_000
 """Most bytes that a detector's file may have."""
 LARGEST = 80_000_000
@@ -102,10 +106,7 @@ def save_detector(path: Path, detector: DistillationDetector, record: AnomalyRec
             f"The detector {record.name!r} would take {len(data)} bytes, more than {limit}.",
             "Use the small cloner, or a smaller expert.",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    _write(path, data)
     return path
 
 
@@ -115,7 +116,7 @@ def as_saved(detector: DistillationDetector) -> DistillationDetector:
     learned = detector.learned
     if learned is not None:
         _load(learned.cloner, state, "cloner.")
-    if own_expert(detector.expert.kind):
+    if travels(detector.expert):
         _load(detector.expert.module, state, "expert.")
     return detector
 
@@ -125,16 +126,62 @@ def stored_tensors(detector: DistillationDetector) -> dict[str, Tensor]:
     if detector.learned is None:
         raise XrayInterpError(Code.BAD_OPTION, "The detector has not been fitted.", "Call fit() first.")
     parts: dict[str, nn.Module] = {"cloner": detector.learned.cloner}
-    if own_expert(detector.expert.kind):
+    if travels(detector.expert):
         parts["expert"] = detector.expert.module
+    return _stored(parts)
+
+
+def travels(expert: Expert) -> bool:
+    """Whether an expert lies in the detector's file: one that is found nowhere else."""
+    return expert.kind in ("self-supervised", "random") and expert.sha256 != shipped_sha256()
+
+
+def save_expert(path: Path, module: DenseNet, size: int) -> Path:
+    """Write a self-supervised expert, kernels as float16; read again by `shipped_expert`."""
+    state = _stored({"expert": module})
+    _load(module, {name: tensor.float() for name, tensor in state.items()}, "expert.")
+    record = _expert_record(densenet_expert(module, SHIPPED, "self-supervised", size))
+    _write(path, save(state, metadata={METADATA_KEY: record.model_dump_json()}))
+    return path
+
+
+def shipped_expert(*, size: int | None = None) -> Expert:
+    """The built-in self-supervised expert; `size` is the side of its input, None takes the one it learnt at.
+
+    Raises:
+        XrayInterpError: `weights-missing` where it is not in this installation; `weights-hash` where it is damaged.
+    """
+    record = _shipped_record()
+    state = {name: tensor.float() for name, tensor in _tensors(SHIPPED_FILE).items()}
+    net = DenseNet(record.shape or DenseNetShape(), 1)
+    _load(net, state, "expert.")
+    expert = densenet_expert(net, record.name, "self-supervised", record.recipe.size or 128)
+    return _same(expert, record, SHIPPED_FILE).at_size(size or record.recipe.size)
+
+
+def shipped_sha256() -> str | None:
+    """SHA-256 of the built-in expert's tensors; None where it is not in this installation."""
+    return _shipped_record().sha256 if SHIPPED_FILE.is_file() else None
+
+
+def _shipped_record() -> ExpertRecord:
+    try:
+        return ExpertRecord.model_validate_json(_header(SHIPPED_FILE))
+    except ValidationError as error:
+        raise XrayInterpError(Code.BAD_MANIFEST, f"{SHIPPED_FILE} holds no expert's record: {error}.") from error
+
+
+def _stored(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     state = {f"{part}.{name}": t for part, module in parts.items() for name, t in module.state_dict().items()}
     kept = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     return {name: tensor.contiguous() for name, tensor in as_stored("The detector", kept).items()}
 
 
-def own_expert(kind: str) -> bool:
-    """Whether an expert of this kind travels in the detector's file."""
-    return kind in ("self-supervised", "random")
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh.write_bytes(data)
+    fresh.replace(path)
 
 
 def read_record(path: Path) -> AnomalyRecord:
@@ -215,6 +262,8 @@ def _expert(record: ExpertRecord, state: Mapping[str, Tensor], path: Path) -> Ex
         from .experts import vgg16_expert
 
         return _same(vgg16_expert(size=recipe.size), record, path)
+    if record.kind == "self-supervised" and not any(name.startswith("expert.") for name in state):
+        return _same(shipped_expert(size=recipe.size), record, path)
     if record.shape is None:
         module = vgg16_features()
         _load(module, state, "expert.")

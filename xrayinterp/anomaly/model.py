@@ -75,7 +75,8 @@ class AnomalyModel:
 
     def prepare_pixels(self, pixels: FloatImage, fit: Fit = "crop") -> Tensor:
         """`prepare` for pixels (H, W) in [0, 1], bone white."""
-        square = as_square(geometry.cut(pixels, geometry.frame(*pixels.shape, fit)))
+        height, width = pixels.shape
+        square = as_square(geometry.cut(pixels, geometry.frame(height, width, fit)))
         return resize(square, self.record.detail).clamp(0, 1)
 
     def score(self, radiograph: Radiograph, fit: Fit = "crop") -> Score:
