@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..training.loop import parameter_groups
+from .loop import parameter_groups
 
 Step = Callable[[nn.Module, Tensor, Tensor, int, torch.Generator], Tensor]
 """Loss of one batch: network, squares (B, d, d) uint8, rows (B,) of the films, input size, generator."""
