@@ -65,7 +65,7 @@ class Task:
             if both:
                 raise XrayInterpError(
                     Code.BAD_DATA,
-                    f"Task {self.name!r}: {len(both)} patients of {trial.name!r} were learnt from, {min(both)!r} for one.",
+                    f"Task {self.name!r} learns from {len(both)} patients of {trial.name!r}, such as {min(both)!r}.",
                     "Split by patient.",
                 )
 

@@ -40,6 +40,7 @@ class Plan:
             for seed in range(self.seeds)
             for family, part in self.tasks
             for named in self.detectors
+            if family.films or not named.method.films
         }
         return [(family, part, named, cell) for cell, (family, part, named) in found.items()]
 
@@ -90,8 +91,8 @@ def _measure(
     told: Callable[[str], None],
 ) -> None:  # fmt: skip
     def measure() -> Outcome:
-        detector = named.method.make(Setup(named.expert, size, cell.seed, device, effort))
-        return examine(task, detector, named.method.views)
+        setup = Setup(named.expert, size, len(task.train), cell.seed, device, effort)
+        return examine(task, named.method.make(setup), named.method.views(size))
 
     if cells.carry_out(cell, measure):
         outcome = cells.outcome(cell)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Code, XrayInterpError
+from ..models.registry import model_names
 from .detector import Detector
 from .protocol import Views
 
@@ -15,26 +16,49 @@ if TYPE_CHECKING:
     from .experts import Expert
 
 DEFAULT_EXPERT = "compact"
-PLAIN: Views = MappingProxyType({"own": MappingProxyType({})})
-"""A detector with one kind of map."""
+SMALLEST = 64
+BATCH = 64
+STEPS = 1000
+"""Steps of a training at an effort of 1; the autoencoder, whose steps are cheap, takes twice as many."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a detector is made for: expert, side of the images in pixels, seed, device; `effort` scales training."""
+    """What a detector is made for: expert, side of the images in pixels, how many `normals` there are to learn from,
+    seed, device; `effort` scales training.
+    """
 
     expert: str
     size: int
+    normals: int
     seed: int
     device: str = "cpu"
     effort: float = 1.0
 
 
+def _ways(size: int, *names: str) -> Views:
+    """Ways of localisation, blurred by a 32nd of the side as the baselines are."""
+    return {name: {"method": name, "blur": size / 32} for name in names}
+
+
+def _plain(size: int) -> Views:
+    return {"own": {}}
+
+
+def _few(size: int) -> Views:
+    return _ways(size, "gradient", "difference")
+
+
+def _all(size: int) -> Views:
+    return _ways(size, "gradient", "smoothgrad", "guided", "difference")
+
+
 @dataclass(frozen=True)
 class DetectorMethod:
-    """A way to detect: `make` gives it unfitted. `seeded`: whether a seed changes it; `reads`: whether an expert does.
+    """A way to detect: `make` gives it unfitted, `views` the ways its maps are made at a side in pixels.
 
-    `views` are the ways its maps are made.
+    `reads`: whether it reads an expert; `seeded`: whether a seed changes it; `films`: whether it is for chest films
+    alone.
     """
 
     name: str
@@ -42,7 +66,8 @@ class DetectorMethod:
     make: Callable[[Setup], Detector]
     reads: bool = True
     seeded: bool = True
-    views: Views = field(default_factory=lambda: PLAIN)
+    films: bool = False
+    views: Callable[[int], Views] = _plain
 
 
 @dataclass(frozen=True)
@@ -58,8 +83,15 @@ class Named:
         return f"{self.method.name}@{self.expert}" if self.expert else self.method.name
 
 
+def experts() -> tuple[str, ...]:
+    """Names of experts: those that are no chest models, then every model."""
+    from .choice import NAMES
+
+    return (*NAMES, *model_names())
+
+
 def detectors_named(names: Sequence[str]) -> list[Named]:
-    """Detectors of names such as `nearest`, `nearest@random`, or `all` (every method with the usual expert).
+    """Detectors of names such as `nearest`, `nearest@random`, or `all` and `all@random` (every method).
 
     Raises:
         XrayInterpError: `bad-option` for a method or expert there is not, listing those there are.
@@ -70,9 +102,9 @@ def detectors_named(names: Sequence[str]) -> list[Named]:
         if word != "all" and word not in METHODS:
             hint = f"There are: {', '.join(METHODS)}, and all."
             raise XrayInterpError(Code.BAD_OPTION, f"There is no detector {word!r}.", hint)
-        if expert and expert not in EXPERTS:
+        if expert and expert not in experts():
             raise XrayInterpError(
-                Code.BAD_OPTION, f"There is no expert {expert!r}.", f"There are: {', '.join(EXPERTS)}."
+                Code.BAD_OPTION, f"There is no expert {expert!r}.", f"There are: {', '.join(experts())}."
             )
         for method in METHODS.values() if word == "all" else (METHODS[word],):
             found = Named(method, (expert or DEFAULT_EXPERT) if method.reads else "")
@@ -80,22 +112,46 @@ def detectors_named(names: Sequence[str]) -> list[Named]:
     return list(out.values())
 
 
+def expert_of(setup: Setup) -> Expert:
+    """The expert for images of that side; none smaller than 64 pixels, or its last maps would be single cells."""
+    from .choice import expert_named
+
+    return expert_named(setup.expert, size=max(SMALLEST, setup.size), seed=setup.seed).on(setup.device)
+
+
+def _distillation(*, last: bool = False, **changes: Any) -> Callable[[Setup], Detector]:
+    """The published form with these settings changed; `last`: of the last critical point alone."""
+
+    def make(setup: Setup) -> Detector:
+        from .distillation import DistillationDetector
+        from .fitting import Settings
+
+        expert = expert_of(setup)
+        epochs = STEPS * setup.effort * min(BATCH, setup.normals) / setup.normals
+        settings = Settings(**{**changes, "epochs": max(2, round(epochs)), "batch": BATCH, "seed": setup.seed})
+        if last:
+            settings = settings.last_only(expert)
+        return DistillationDetector(expert, settings, device=setup.device)
+
+    return make
+
+
 def _nearest(setup: Setup) -> Detector:
     from .baselines.nearest import NearestNeighbour
 
-    return NearestNeighbour(_expert(setup).maps, seed=setup.seed, device=setup.device)
+    return NearestNeighbour(expert_of(setup).maps, seed=setup.seed, device=setup.device)
 
 
 def _gaussian(setup: Setup) -> Detector:
     from .baselines.gaussian import GaussianPerPosition
 
-    return GaussianPerPosition(_expert(setup).maps, seed=setup.seed, device=setup.device)
+    return GaussianPerPosition(expert_of(setup).maps, seed=setup.seed, device=setup.device)
 
 
 def _reconstruction(setup: Setup) -> Detector:
     from .baselines.reconstruction import Reconstruction
 
-    return Reconstruction(steps=max(1, round(2000 * setup.effort)), seed=setup.seed, device=setup.device)
+    return Reconstruction(steps=max(1, round(2 * STEPS * setup.effort)), seed=setup.seed, device=setup.device)
 
 
 def _weak(setup: Setup) -> Detector:
@@ -104,53 +160,45 @@ def _weak(setup: Setup) -> Detector:
     return Supervised("weak", device=setup.device)
 
 
-def _expert(setup: Setup) -> Expert:
-    return EXPERTS[setup.expert](setup).on(setup.device)
-
-
-def _model(name: str) -> Callable[[Setup], Expert]:
-    def make(setup: Setup) -> Expert:
-        from ..models.zoo import load_model
-        from .experts import model_expert
-
-        return model_expert(load_model(name), size=_side(setup))
-
-    return make
-
-
-def _random(setup: Setup) -> Expert:
-    """A network of the usual expert's size that learnt nothing."""
-    from ..models.registry import describe
-    from .experts import random_expert
-
-    structure = describe(DEFAULT_EXPERT).structure
-    return random_expert(setup.seed, size=_side(setup), shape=None if structure is None else structure.architecture)
-
-
-def _vgg16(setup: Setup) -> Expert:
-    from .experts import vgg16_expert
-
-    return vgg16_expert(size=_side(setup))
-
-
-def _side(setup: Setup) -> int:
-    """Experts see an image no smaller than 64 pixels, or their last maps would be single cells."""
-    return max(64, setup.size)
-
-
-EXPERTS: Mapping[str, Callable[[Setup], Expert]] = MappingProxyType(
-    {"compact": _model("compact"), "random": _random, "vgg16": _vgg16}
-)
-"""Experts by name."""
-
 METHODS: Mapping[str, DetectorMethod] = MappingProxyType(
     {
         method.name: method
         for method in (
+            DetectorMethod("distillation", "values and directions at all critical points", _distillation(), views=_all),
+            DetectorMethod(
+                "last-layer", "distillation of the last critical point alone", _distillation(last=True), views=_few
+            ),
+            DetectorMethod("value", "distillation of values alone", _distillation(terms="value"), views=_few),
+            DetectorMethod(
+                "direction", "distillation of directions alone", _distillation(terms="direction"), views=_few
+            ),
+            DetectorMethod(
+                "standardised",
+                "distillation, terms in deviations of held-out normals",
+                _distillation(fusion="standardised"),
+                views=_few,
+            ),
+            DetectorMethod(
+                "position",
+                "distillation, directions compared at every position",
+                _distillation(direction="position"),
+                views=_few,
+            ),
+            DetectorMethod(
+                "position-standardised",
+                "both of these",
+                _distillation(direction="position", fusion="standardised"),
+                views=_few,
+            ),
+            DetectorMethod(
+                "equal", "distillation, a cloner as large as the expert", _distillation(cloner="equal"), views=_few
+            ),
             DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest),
             DetectorMethod("gaussian", "Gaussian per position (PaDiM-like)", _gaussian),
             DetectorMethod("reconstruction", "small autoencoder", _reconstruction, reads=False),
-            DetectorMethod("weak", "supervised: model `weak`, told of findings", _weak, reads=False, seeded=False),
+            DetectorMethod(
+                "weak", "supervised: model `weak`, told of findings", _weak, reads=False, seeded=False, films=True
+            ),
         )
     }
 )

@@ -76,6 +76,8 @@ def lines(planned: Plan, cells: Cells) -> list[Line]:
     for family in dict.fromkeys(family for family, _ in planned.tasks):
         parts = [part for of, part in planned.tasks if of is family]
         for named in planned.detectors:
+            if named.method.films and not family.films:
+                continue
             seeds = range(planned.seeds if named.method.seeded else 1)
             found = [[cells.outcome(planned.cell(family, part, named, seed)) for part in parts] for seed in seeds]
             whole = [[o for o in row if o is not None] for row in found if None not in row]

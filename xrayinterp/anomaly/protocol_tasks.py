@@ -41,13 +41,17 @@ class Loading:
 
 @dataclass(frozen=True)
 class Family:
-    """Tasks of one data set: `parts` lists their names, `load` reads one; `size` is the usual side in pixels."""
+    """Tasks of one data set: `parts` lists their names, `load` reads one; `size` is the usual side in pixels.
+
+    `films`: whether they are of chest films.
+    """
 
     name: str
     title: str
     size: int
     parts: Callable[[Loading], Sequence[str]]
     load: Callable[[str, Loading], Task]
+    films: bool = False
 
 
 def tasks_named(names: Sequence[str], loading: Loading) -> list[tuple[Family, str]]:
@@ -181,8 +185,10 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         family.name: family
         for family in (
             Family("digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits),
-            Family("nih", "NIH films: findings, outlines, far out of distribution", 128, _only("nih"), _nih),
-            Family("kermany", "children's films: pneumonia", 128, _only("kermany"), _kermany),
+            Family(
+                "nih", "NIH films: findings, outlines, far out of distribution", 128, _only("nih"), _nih, films=True
+            ),
+            Family("kermany", "children's films: pneumonia", 128, _only("kermany"), _kermany, films=True),
         )
     }
 )

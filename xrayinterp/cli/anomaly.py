@@ -9,6 +9,7 @@ import typer
 
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
+from .anomaly_evaluate import evaluate
 from .console import complain, remark, ticking, tracked
 from .films import cannot_write, conclude, gathered
 from .options import (
@@ -35,6 +36,7 @@ app = typer.Typer(
     help="How unusual a film is, against the normals a detector was fitted on. Unusual is not a word for disease.",
     no_args_is_help=True,
 )
+app.command()(evaluate)
 
 DetectorName = Annotated[str, typer.Option("--detector", help="A detector's name or file.")]
 Table = Annotated[Path, typer.Option("--csv", help="Table to write: a row a film.", show_default=False)]

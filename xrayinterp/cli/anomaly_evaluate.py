@@ -76,11 +76,11 @@ def evaluate(
 
 
 def _list() -> None:
-    from ..anomaly.protocol_detectors import EXPERTS, METHODS
+    from ..anomaly.protocol_detectors import METHODS, experts
     from ..anomaly.protocol_tasks import FAMILIES
 
     table(("TASK", "WHAT"), ((family.name, family.title) for family in FAMILIES.values()))
     typer.echo()
     table(("DETECTOR", "WHAT"), ((method.name, method.title) for method in METHODS.values()))
     typer.echo()
-    table(("EXPERT",), ((name,) for name in EXPERTS))
+    table(("EXPERT",), ((name,) for name in experts()))
