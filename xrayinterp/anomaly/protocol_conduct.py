@@ -9,9 +9,10 @@ from pathlib import Path
 
 from .protocol import Outcome, Task, examine
 from .protocol_detectors import Named, Setup
+from .protocol_family import Family, Loading
 from .protocol_report import write
 from .protocol_store import Cell, Cells
-from .protocol_tasks import Family, Loading, tasks_named
+from .protocol_tasks import tasks_named
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +14,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ..errors import Code, XrayInterpError
-from ..studies.plan import content_key
 from .protocol import Measured, Outcome
 
 _VERSION = 1
@@ -29,8 +30,8 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What two runs with the same result share."""
-        return content_key(_VERSION, self.task, self.detector, self.seed, dict(self.settings))
+        """Twelve hexadecimal digits that two runs with the same result share."""
+        return hashlib.sha256(json.dumps([_VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Cells:
     def file(self, cell: Cell) -> Path:
         """Where a cell's outcome lies or will lie."""
         name = cell.detector.replace(":", ".").replace("@", "-at-")
-        return self.folder / cell.task / f"{name}-{cell.seed}-{cell.key[:12]}.npz"
+        return self.folder / cell.task / f"{name}-{cell.seed}-{cell.key}.npz"
 
     def outcome(self, cell: Cell) -> Outcome | None:
         """The outcome, or None where it was not measured yet.
@@ -98,7 +99,7 @@ def load_outcome(file: Path) -> Outcome:
             for one, value, of_one in zip(told["figures"], values, draws, strict=True)
         )
         return Outcome(figures, told["fit_seconds"], told["seconds_per_thousand"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise XrayInterpError(
             Code.BAD_DATA, f"{file} cannot be read: {error}.", "Delete it: the same command measures it again."
         ) from error

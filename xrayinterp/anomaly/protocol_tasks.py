@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -14,11 +12,14 @@ from torch import Tensor
 from ..concepts.probes import ProbeFilm, mask_grid
 from ..datasets.film import Film
 from ..datasets.films import load_films
+from ..datasets.pictures import picture_sets
 from ..errors import Code, XrayInterpError
 from ..models.prepare import resize
 from ..training.films import squares
 from .kinds import KINDS
-from .protocol import ALL, BoolMask, Task, Trial
+from .protocol import ALL, Task, Trial
+from .protocol_family import Family, Loading, at_most, one_class, picked
+from .protocol_pictures import picture_family
 
 MIN_WIDTH = 128
 """NIH films that were narrower before storage are left out."""
@@ -28,30 +29,6 @@ OF_A_KIND = 250
 """Pictures of each kind far out of distribution."""
 SPLIT_SEED = 0
 """Images are dealt out the same for every seed of a detector, so that all are measured on the same ones."""
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How images are read: data root (None: XRAYINTERP_DATA), side in pixels, and at most so many of each set."""
-
-    root: Path | None = None
-    size: int | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True)
-class Family:
-    """Tasks of one data set: `parts` lists their names, `load` reads one; `size` is the usual side in pixels.
-
-    `films`: whether they are of chest films.
-    """
-
-    name: str
-    title: str
-    size: int
-    parts: Callable[[Loading], Sequence[str]]
-    load: Callable[[str, Loading], Task]
-    films: bool = False
 
 
 def tasks_named(names: Sequence[str], loading: Loading) -> list[tuple[Family, str]]:
@@ -72,31 +49,6 @@ def tasks_named(names: Sequence[str], loading: Loading) -> list[tuple[Family, st
     return list(out.values())
 
 
-def one_class(
-    name: str, family: str, title: str, images: Tensor, classes: Sequence[str], normal: str, patients: Sequence[str],
-    trained: BoolMask,
-) -> Task:  # fmt: skip
-    """One class normal, all others not.
-
-    Args:
-        name: of the task; `family` and `title` as in `Task`.
-        family: see there.
-        title: see there.
-        images: (N, C, H, W) uint8.
-        classes: (N,) names.
-        normal: the normal class.
-        patients: (N,) names.
-        trained: (N,) whether an image may be learnt from; the others are for the test.
-    """
-    is_normal = np.array([one == normal for one in classes])
-    train, test = np.flatnonzero(trained & is_normal), np.flatnonzero(~trained)
-    shown = np.array(classes)[test]
-    others = {str(one): shown == one for one in np.unique(shown) if one != normal}
-    groups = {ALL: shown != normal, **(others if len(others) > 1 else {})}
-    trial = Trial("classes", "other classes", images[test], _pick(patients, test), shown == normal, groups)
-    return Task(name, family, title, images[train], _pick(patients, train), (trial,))
-
-
 def _digits(part: str, loading: Loading) -> Task:
     from sklearn.datasets import load_digits
 
@@ -106,10 +58,10 @@ def _digits(part: str, loading: Loading) -> Task:
     pixels = (images * 255).round().to(torch.uint8)
     trained = np.random.default_rng(SPLIT_SEED).permutation(len(pixels)) < 0.6 * len(pixels)
     classes = [str(digit) for digit in found.target]
-    kept = _at_most(loading.limit, classes, trained)
+    kept = at_most(loading.limit, classes, trained)
     digit = part.removeprefix("digits-")
     return one_class(
-        part, "digits", f"digit {digit} of scikit-learn", pixels[kept], _pick(classes, kept), digit,
+        part, "digits", f"digit {digit} of scikit-learn", pixels[kept], picked(classes, kept), digit,
         [f"image {i}" for i in kept], trained[kept],
     )  # fmt: skip
 
@@ -189,6 +141,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 "nih", "NIH films: findings, outlines, far out of distribution", 128, _only("nih"), _nih, films=True
             ),
             Family("kermany", "children's films: pneumonia", 128, _only("kermany"), _kermany, films=True),
+            *(picture_family(name) for name in picture_sets()),
         )
     }
 )
@@ -207,23 +160,8 @@ def _patients(films: Sequence[Film]) -> tuple[str, ...]:
     return tuple(film.patient or film.id for film in films)
 
 
-def _pick(values: Sequence[str], at: Sequence[int] | np.ndarray) -> tuple[str, ...]:
-    return tuple(values[i] for i in at)
-
-
 def _first(films: Sequence[Film], loading: Loading) -> list[Film]:
     """At most `limit` films, evenly spread over the list."""
     if loading.limit is None or len(films) <= loading.limit:
         return list(films)
     return [films[i] for i in np.linspace(0, len(films) - 1, loading.limit).astype(int)]
-
-
-def _at_most(limit: int | None, classes: Sequence[str], trained: BoolMask) -> list[int]:
-    """Positions of at most `limit` images of each class and side, in order."""
-    counts: dict[tuple[str, bool], int] = {}
-    kept = []
-    for i, key in enumerate(zip(classes, trained.tolist(), strict=True)):
-        counts[key] = counts.get(key, 0) + 1
-        if limit is None or counts[key] <= limit:
-            kept.append(i)
-    return kept

@@ -62,7 +62,7 @@ def evaluate(
         raise XrayInterpError(Code.BAD_OPTION, f"The side {size} is no multiple of 8.", f"Say {8 * (size // 8)}.")
     from ..anomaly.protocol_conduct import conduct, plan
     from ..anomaly.protocol_detectors import detectors_named
-    from ..anomaly.protocol_tasks import Loading
+    from ..anomaly.protocol_family import Loading
 
     chosen = detectors_named(split_list(detectors or ["all"]))
     planned = plan(asked, chosen, seeds, Loading(data, size, limit), effort)

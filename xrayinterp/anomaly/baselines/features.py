@@ -30,7 +30,7 @@ def patches(features: Features, images: Tensor, *, grid: int | None = None) -> T
         images: (N, C, H, W), on its device.
         grid: side of the grid; None takes the finest point's, at most an eighth of the image.
     """
-    found = [F.avg_pool2d(one.float(), 3, 1, 1) for one in features(images)]
+    found = [F.avg_pool2d(one.float(), 3, 1, 1, count_include_pad=False) for one in features(images)]
     side = grid or min(max(one.shape[-1] for one in found), max(2, images.shape[-1] // 8))
     return torch.cat([_on(one, side) for one in found], 1)
 
