@@ -21,7 +21,7 @@ from xrayinterp.anomaly.protocol import ALL, Measured, Outcome, Task, Trial, by_
 from xrayinterp.anomaly.protocol_conduct import Plan, conduct
 from xrayinterp.anomaly.protocol_detectors import DetectorMethod, Named, Setup, detectors_named
 from xrayinterp.anomaly.protocol_family import Family, Loading, one_class
-from xrayinterp.anomaly.protocol_report import lines
+from xrayinterp.anomaly.protocol_lines import lines
 from xrayinterp.anomaly.protocol_store import Cell, Cells, load_outcome
 from xrayinterp.anomaly.protocol_tasks import FAMILIES, tasks_named
 from xrayinterp.cli import main

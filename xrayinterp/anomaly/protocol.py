@@ -23,6 +23,8 @@ RESAMPLES = 1000
 """Resamples of patients behind every interval; all detectors of a trial are measured on the same ones."""
 ALL = "all"
 """The group of all anomalous images, or of all outlined findings."""
+METRICS = {"auroc": "AUROC of images", "pixel-auroc": "AUROC of pixels", "pro": "per-region overlap (FPR to .3)"}
+"""What is measured, by name; of all higher is better."""
 
 
 @dataclass(frozen=True, eq=False)
