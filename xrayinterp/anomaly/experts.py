@@ -165,12 +165,15 @@ def vgg16_expert(*, size: int | None = 128, file: Path | None = None) -> Expert:
 
 def vgg16_features() -> nn.Module:
     """The convolutions of VGG-16, frozen, with weights as torchvision draws them and no ReLU in place."""
-    from torchvision.models import vgg16
+    from torchvision.models.vgg import cfgs, make_layers
 
-    module: nn.Module = vgg16(weights=None).features
+    module: nn.Module = make_layers(cfgs["D"])
     for part in module.modules():
         if isinstance(part, nn.ReLU):
             part.inplace = False
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
     return module.eval().requires_grad_(False)
 
 
