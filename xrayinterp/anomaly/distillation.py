@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Code, XrayInterpError
-from ..operators.batching import batched
+from ..operators.batching import BATCH
 from ..training.fixed import Tick
 from .discrepancy import Discrepancies, Weights, standardised, weights_of
 from .experts import Expert
@@ -37,6 +37,7 @@ class DistillationDetector:
     tick: Tick = field(default=lambda: None, repr=False)
     learned: Learned | None = field(default=None, repr=False)
     weights: Weights | None = None
+    _pair: tuple[object, Pair] | None = field(default=None, repr=False, init=False)
 
     def fit(self, images: Tensor, *, held_out: Tensor | None = None) -> Self:
         """Learn from normal images (N, C, H, W) in [0, 1]; `held_out` are further normals that standardise the terms.
@@ -64,10 +65,8 @@ class DistillationDetector:
     def discrepancies(self, images: Tensor) -> Discrepancies:
         """Both terms of each image at every critical point for scoring, (N, P) each."""
         pair = self.pair
-        rows = batched(lambda part: pair.discrepancies(part.to(self.device)).joined().cpu(), images)
-        found = list(rows)
-        points = 2 * len(pair.points)
-        return Discrepancies.split(torch.stack(found) if found else torch.empty(0, points))
+        found = [pair.discrepancies(part.to(self.device)).joined().cpu() for part in images.split(BATCH) if len(part)]
+        return Discrepancies.split(torch.cat(found) if found else torch.empty(0, 2 * len(pair.points)))
 
     def parts(self, images: Tensor) -> Tensor:
         """What values and directions at each critical point give the scores, (N, 2, P); their sum is the score, but
@@ -84,9 +83,12 @@ class DistillationDetector:
     def pair(self) -> Pair:
         """Expert and cloner at the critical points for scoring, on the detector's device."""
         learned, _ = self._fitted
-        _, scoring = self.settings.points(self.expert)
-        pair = Pair(self.expert.on(self.device), learned.cloner.to(self.device), scoring, self.settings.direction)
-        return pair.eval()
+        key = (self.expert, learned, self.settings, self.device)
+        if self._pair is None or self._pair[0] != key:
+            _, scoring = self.settings.points(self.expert)
+            cloner = learned.cloner.to(self.device)
+            self._pair = key, Pair(self.expert.on(self.device), cloner, scoring, self.settings.direction).eval()
+        return self._pair[1]
 
     def ablated(self, **changes: Any) -> DistillationDetector:
         """The same detector, not fitted, with other settings: terms="value", scoring=(3,) and so on."""

@@ -46,7 +46,8 @@ class InputRecipe:
         if x.shape[1] != self.channels:
             x = x.mean(1, keepdim=True) if self.channels == 1 else x.expand(-1, self.channels, -1, -1)
         mean, std = (x.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
-        return (x - mean) / std
+        x = (x - mean) / std
+        return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # channels last: a fifth of a forward
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,12 +166,15 @@ def vgg16_expert(*, size: int | None = 128, file: Path | None = None) -> Expert:
 
 def vgg16_features() -> nn.Module:
     """The convolutions of VGG-16, frozen, with weights as torchvision draws them and no ReLU in place."""
-    from torchvision.models import vgg16
+    from torchvision.models.vgg import cfgs, make_layers
 
-    module: nn.Module = vgg16(weights=None).features
+    module: nn.Module = make_layers(cfgs["D"])
     for part in module.modules():
         if isinstance(part, nn.ReLU):
             part.inplace = False
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
     return module.eval().requires_grad_(False)
 
 
