@@ -60,6 +60,14 @@ def test_every_baseline_is_a_detector(name: str) -> None:
     assert 6 <= int(peak) % SIZE < 26
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator")
+@pytest.mark.parametrize("name", ["nearest", "gaussian"])
+def test_scores_are_the_same_on_an_accelerator(name: str) -> None:
+    made, moved = small()[name], small()[name]
+    moved.device = "cuda"
+    assert torch.allclose(made.fit(noisy(0)).scores(noisy(1)), moved.fit(noisy(0)).scores(noisy(1)), rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", small())
 def test_random_states_are_left_alone(name: str) -> None:
     torch.manual_seed(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -44,17 +45,21 @@ class Outlined:
     def _known(self) -> BoolMask:
         return np.ones_like(self.masks) if self.counted is None else self.counted
 
-    def flat(self) -> tuple[Floats, BoolMask, npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-        """Of every pixel that counts: value, inside or not, share of its region (0 outside), film."""
+    @cached_property
+    def flat(self) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+        """Of every pixel that counts, highest value first: value, 1 inside, share of its region (0 outside), film."""
         shares = np.stack([_shares(mask & known) for mask, known in zip(self.masks, self._known, strict=True)])
         film = np.broadcast_to(np.arange(len(self.maps))[:, None, None], self.maps.shape)
-        return self.maps[self._known], self.masks[self._known], shares[self._known], film[self._known]
+        values = self.maps[self._known]
+        order = np.argsort(-values)
+        inside = self.masks[self._known].astype(np.float64)
+        return values[order], inside[order], shares[self._known][order], film[self._known][order]
 
 
 def pixel_auroc(outlined: Outlined) -> float:
     """Area under the ROC curve of all pixels together, ties counted half."""
-    values, inside, _, _ = outlined.flat()
-    return float(auroc(inside.astype(np.float64), values)[0])
+    values, inside, _, _ = outlined.flat
+    return float(auroc(inside, values)[0])
 
 
 def region_overlap(outlined: Outlined, *, limit: float = LIMIT) -> float:
@@ -63,10 +68,9 @@ def region_overlap(outlined: Outlined, *, limit: float = LIMIT) -> float:
     Regions are 8-connected. A perfect map has 1, a map without information `limit` / 2. Source: Bergmann et al. 2021,
     IJCV 129.
     """
-    values, inside, shares, _ = outlined.flat()
-    order = np.argsort(-values, kind="stable")
-    ends = np.flatnonzero(np.r_[np.diff(values[order]) != 0, True])
-    found, false = (np.cumsum(part[order])[ends][None] for part in (shares, (~inside).astype(np.float64)))
+    values, inside, shares, _ = outlined.flat
+    ends = np.flatnonzero(np.r_[np.diff(values) != 0, True])
+    found, false = (np.cumsum(part)[ends][None] for part in (shares, 1 - inside))
     return float(_area(found, false, limit)[0])
 
 
@@ -74,13 +78,12 @@ def draws(
     outlined: Outlined, patients: Sequence[str], *, resamples: int, seed: int = 0, limit: float = LIMIT
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Pixel AUROC and per-region overlap (B,) each, of resamples of patients (N,), all films of one together."""
-    values, inside, shares, film = outlined.flat()
-    cuts = np.unique(np.quantile(values, np.arange(1, LEVELS) / LEVELS))
+    values, inside, shares, film = outlined.flat
+    cuts = np.unique(values[np.arange(1, LEVELS) * len(values) // LEVELS])
     at = film * LEVELS + np.searchsorted(cuts, values, side="right")
     size = len(outlined.maps) * LEVELS
     positive, negative, share = (
-        np.bincount(at, weights=part, minlength=size).reshape(-1, LEVELS)
-        for part in (inside.astype(np.float64), (~inside).astype(np.float64), shares)
+        np.bincount(at, weights=part, minlength=size).reshape(-1, LEVELS) for part in (inside, 1 - inside, shares)
     )
     weights = patient_weights(patients, resamples, seed)
     up, down = weights @ positive, weights @ negative
