@@ -90,6 +90,22 @@ def experts() -> tuple[str, ...]:
     return (*NAMES, *model_names())
 
 
+LEARNED = MappingProxyType(
+    {
+        "vgg16": "photographs of ImageNet",
+        "self-supervised": "films without labels",
+        "random": "nothing",
+        "random-vgg16": "nothing",
+    }
+)
+"""What experts that are no chest models learned from."""
+
+
+def learned_from(expert: str) -> str:
+    """What an expert learned from; one that was told of findings is marked label-informed."""
+    return LEARNED.get(expert, "labels of radiographs (label-informed)") if expert else ""
+
+
 def detectors_named(names: Sequence[str]) -> list[Named]:
     """Detectors of names such as `nearest`, `nearest@random`, or `all` and `all@random` (every method).
 

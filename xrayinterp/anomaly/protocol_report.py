@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ..evaluation.tables import markdown
 from .protocol import ALL, METRICS
+from .protocol_detectors import learned_from
 from .protocol_lines import Line, lines, told
 from .protocol_questions import asked
 
@@ -50,7 +51,7 @@ def report(planned: Plan, found: Sequence[Line], cells: Cells) -> list[str]:
     questions = asked(found)
     if questions:
         out += ["", "## Questions", "", "First less second, on the same images; seeds averaged.", "", *questions]
-    return [*out, "", "## Cost", "", *_cost(planned, cells)]
+    return [*out, "", "## Detectors and what they cost", "", *_cost(planned, cells)]
 
 
 def _family(of: Sequence[Line]) -> list[str]:
@@ -91,8 +92,10 @@ def _cost(planned: Plan, cells: Cells) -> list[str]:
             if known:
                 fit = np.median([one.fit_seconds for one in known])
                 score = np.median([one.seconds_per_thousand for one in known])
-                body.append([family.name, f"`{named.name}`", named.method.title, f"{fit:.1f}", f"{score:.1f}"])
-    return markdown(["tasks", "detector", "", "seconds to fit", "seconds for 1000 images"], body)
+                words = [named.method.title, learned_from(named.expert)]
+                body.append([family.name, f"`{named.name}`", *words, f"{fit:.1f}", f"{score:.1f}"])
+    head = ["tasks", "detector", "", "its expert learned from", "seconds to fit", "seconds for 1000 images"]
+    return markdown(head, body)
 
 
 _SCHEMA = pa.schema(
