@@ -36,7 +36,7 @@ FORMS = (
 )  # fmt: skip
 """Every form of the distillation, on the first expert; of the others only the first form."""
 BASELINES = ("nearest", "gaussian")
-ALONE = ("reconstruction", "weak")
+ALONE = ("reconstruction", "centre", "weak")
 
 
 def main() -> None:

@@ -170,6 +170,12 @@ def _reconstruction(setup: Setup) -> Detector:
     return Reconstruction(steps=max(1, round(2 * STEPS * setup.effort)), seed=setup.seed, device=setup.device)
 
 
+def _centre(setup: Setup) -> Detector:
+    from .baselines.centre import Centre
+
+    return Centre()
+
+
 def _weak(setup: Setup) -> Detector:
     from .baselines.supervised import Supervised
 
@@ -211,6 +217,7 @@ METHODS: Mapping[str, DetectorMethod] = MappingProxyType(
             ),
             DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest),
             DetectorMethod("gaussian", "Gaussian per position (PaDiM-like)", _gaussian),
+            DetectorMethod("centre", "control that looks at no image", _centre, reads=False, seeded=False),
             DetectorMethod("reconstruction", "small autoencoder", _reconstruction, reads=False),
             DetectorMethod(
                 "weak", "supervised: model `weak`, told of findings", _weak, reads=False, seeded=False, films=True

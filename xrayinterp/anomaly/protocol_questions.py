@@ -58,6 +58,7 @@ QUESTIONS = (
         "Does the changed distillation beat a Gaussian per position?",
         ("position-standardised", "difference"), ("gaussian", "own"),
     ),
+    Question("Do its maps find more than a blob in the middle?", ("distillation", "gradient"), ("centre", "own")),
     Question("Does the distillation reach the supervised model?", ("distillation", "gradient"), ("weak", "own")),
 )  # fmt: skip
 """What is asked of every run, as far as it has both sides."""
