@@ -26,6 +26,6 @@ class Centre:
 
     def maps(self, images: Tensor, **options: Any) -> Tensor:
         """The map `centre` of the attribution registry, (N, 1, H, W)."""
-        means = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        means = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
         one = attribute(means, images[:1], 0, "centre").detach()
         return one.expand(len(images), -1, -1, -1).clone()
