@@ -73,7 +73,7 @@ def test_in_words(verdicts: tuple[int, ...], start: str) -> None:
 
 
 def test_numbers_as_text() -> None:
-    assert (plain(0.5), plain(1.0), plain(0.0004)) == (".500", "1.00", ".000")
+    assert (plain(0.5), plain(1.0), plain(0.0004)) == (".500", "1.000", ".000")
     assert (signed(0.021), signed(-0.004)) == ("+.021", "−.004")
     assert (signed(-0.0001), signed(float("nan"))) == (".000", "–")
 

@@ -19,7 +19,10 @@ DEFAULT_EXPERT = "compact"
 SMALLEST = 64
 BATCH = 64
 STEPS = 1000
-"""Steps of a training at an effort of 1; the autoencoder, whose steps are cheap, takes twice as many."""
+"""Steps of a training at an effort of 1; the autoencoder, whose steps are cheap, takes twice as many.
+
+A step takes BATCH images or, where there are few, an eighth of them.
+"""
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,9 @@ def _distillation(*, last: bool = False, **changes: Any) -> Callable[[Setup], De
         from .fitting import Settings
 
         expert = expert_of(setup)
-        epochs = STEPS * setup.effort * min(BATCH, setup.normals) / setup.normals
-        settings = Settings(**{**changes, "epochs": max(2, round(epochs)), "batch": BATCH, "seed": setup.seed})
+        batch = min(BATCH, max(8, setup.normals // 8), setup.normals)
+        epochs = STEPS * setup.effort / (setup.normals // batch)
+        settings = Settings(**{**changes, "epochs": max(2, round(epochs)), "batch": batch, "seed": setup.seed})
         if last:
             settings = settings.last_only(expert)
         return DistillationDetector(expert, settings, device=setup.device)

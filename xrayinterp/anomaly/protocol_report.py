@@ -37,9 +37,9 @@ def report(planned: Plan, found: Sequence[Line], cells: Cells) -> list[str]:
     out = [
         "# Anomaly detection",
         "",
-        f"Detectors learn from normal images alone. Means over {planned.seeds} seeds with 95 % intervals over patients "
-        f"(images, where there are none), all detectors on the same {_resamples(found)} resamples. Higher is better; a "
-        "map without information has .50 AUROC and .15 per-region overlap.",
+        f"Detectors learn from normal images alone. Means over seeds ({planned.seeds}) with 95 % intervals over "
+        f"patients (images, where there are none), all detectors on the same {_resamples(found)} resamples. Higher is "
+        "better; a map without information has .50 AUROC and .15 per-region overlap.",
     ]
     if missing:
         out += ["", f"**{missing} of {len(planned.cells())} are not measured yet.**"]
