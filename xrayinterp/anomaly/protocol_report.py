@@ -14,7 +14,7 @@ from ..evaluation.tables import markdown
 from .protocol import ALL, METRICS
 from .protocol_detectors import learned_from
 from .protocol_lines import Line, lines, told
-from .protocol_questions import asked
+from .protocol_questions import asked, at_a_glance, experts_compared
 
 if TYPE_CHECKING:
     from .protocol_conduct import Plan
@@ -43,12 +43,22 @@ def report(planned: Plan, found: Sequence[Line], cells: Cells) -> list[str]:
     ]
     if missing:
         out += ["", f"**{missing} of {len(planned.cells())} are not measured yet.**"]
+    glance = at_a_glance(found)
+    if glance:
+        out += [
+            "",
+            "## At a glance",
+            "",
+            *glance,
+            "",
+            "Each is the best of its side on these images, which flatters both.",
+        ]
     for family in dict.fromkeys(family for family, _ in planned.tasks):
         of = [line for line in found if line.place.family == family.name]
         if of:
             out += ["", f"## {family.title[:1].upper()}{family.title[1:]}", ""]
             out += [f"Images of {planned.size(family)} pixels.", "", *_family(of)]
-    questions = asked(found)
+    questions = [*asked(found), *experts_compared(found)]
     if questions:
         out += ["", "## Questions", "", "First less second, on the same images; seeds averaged.", "", *questions]
     return [*out, "", "## Detectors and what they cost", "", *_cost(planned, cells)]
