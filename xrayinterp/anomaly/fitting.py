@@ -33,8 +33,8 @@ class Settings:
     `training` and `scoring` are positions among the expert's critical points; None is all of them for training and the
     last three for scoring. `terms` and `direction` as in `discrepancy`; `fusion` "sum" is the published score,
     "standardised" counts every term in standard deviations of held-out normals. `balance` is lambda; None measures it
-    on the untrained cloner. `amp`: the cloner learns in bfloat16, on processors and accelerators. `augmentation`: None lets the expert's maps be
-    kept.
+    on the untrained cloner. `amp`: the cloner learns in bfloat16, on processors and accelerators. `augmentation`: None
+    lets the expert's maps be kept.
     """
 
     cloner: CloneSize = "small"
