@@ -110,7 +110,7 @@ def test_kept_maps_change_nothing_much_and_are_not_kept_under_augmentation(monke
     kept = learn(expert, images, settings)
     monkeypatch.setattr(fitting, "CACHE_BYTES", 0)
     made = learn(expert, images, settings)
-    assert kept.curve == pytest.approx(made.curve, rel=1e-3)
+    assert kept.curve == pytest.approx(made.curve, rel=1e-2)
     augmented = Settings(augmentation=Augmentation(mirror=0.0))
     monkeypatch.setattr(fitting, "CACHE_BYTES", 1 << 30)
     assert fitting._kept_maps(expert, images, augmented) is None

@@ -33,8 +33,8 @@ class Settings:
     `training` and `scoring` are positions among the expert's critical points; None is all of them for training and the
     last three for scoring. `terms` and `direction` as in `discrepancy`; `fusion` "sum" is the published score,
     "standardised" counts every term in standard deviations of held-out normals. `balance` is lambda; None measures it
-    on the untrained cloner. `amp`: half precision on an accelerator. `augmentation`: None lets the expert's maps be
-    kept.
+    on the untrained cloner. `amp`: the cloner learns in bfloat16, on processors and accelerators. `augmentation`: None
+    lets the expert's maps be kept.
     """
 
     cloner: CloneSize = "small"
@@ -168,9 +168,9 @@ class _Distil:
     ) -> Tensor:
         images = _augmented(images, self.settings.augmentation, generator)
         x = self.expert.recipe(images)
+        wanted = self._wanted(x, rows)
         with _half(x, self.settings.amp):
             cloned = cloner(x.contiguous(memory_format=torch.channels_last))
-            wanted = self._wanted(x, rows)
         maps = [cloned[i].float() for i in self.points]
         found = discrepancies([m.float() for m in wanted], maps, self.settings.direction)
         return weights_of(self.settings.terms, self.balance, len(self.points)).scores(found).mean()
@@ -202,7 +202,7 @@ def _augmented(images: Tensor, rules: Augmentation | None, generator: torch.Gene
 
 
 def _half(x: Tensor, wanted: bool) -> Any:
-    return torch.autocast(x.device.type, torch.bfloat16) if wanted and x.is_cuda else nullcontext()
+    return torch.autocast(x.device.type, torch.bfloat16) if wanted and x.dtype == torch.float32 else nullcontext()
 
 
 def _batches(order: Tensor, batch: int) -> Sequence[Tensor]:

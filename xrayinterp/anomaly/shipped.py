@@ -61,10 +61,9 @@ class Attempt:
 EPOCHS = 8
 ATTEMPTS = (
     Attempt("compact", 112, Settings(epochs=EPOCHS)),
-    Attempt("compact", 112, Settings(epochs=EPOCHS, terms="direction")),
     Attempt("self-supervised", 112, Settings(epochs=EPOCHS)),
-    Attempt("self-supervised", 112, Settings(epochs=EPOCHS, terms="direction")),
     Attempt("random", 112, Settings(epochs=EPOCHS)),
+    Attempt("compact", 112, Settings(epochs=EPOCHS, terms="direction")),
 )
 """What was compared on val, in this order."""
 
