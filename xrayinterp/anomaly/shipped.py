@@ -31,7 +31,7 @@ from ..training.measure import Scored, auroc_interval
 from ..training.self_supervised import learn_views
 from .choice import RANDOM_DENSE, expert_named
 from .distillation import DistillationDetector
-from .files import SHIPPED_FILE, save_expert
+from .expert_files import SHIPPED_FILE, save_expert
 from .fitting import Settings
 from .making import DETAIL, Normals, from_dataset, make
 from .normals import as_images
