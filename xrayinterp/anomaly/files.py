@@ -32,6 +32,7 @@ from .expert_files import expert_record, same_expert, shipped_expert, shipped_sh
 from .experts import Expert, InputRecipe, cloner_of, densenet_expert, vgg16_features
 from .fitting import Learned, Settings
 from .normals import NormalSet
+from .tensor_files import LARGEST as LARGEST
 from .tensor_files import fill, header_text, packed, read_tensors, tensors_digest, write_whole
 
 MAX_BYTES = 5_000_000

@@ -91,10 +91,9 @@ def fit(
     """Fit a detector on normal films alone, calibrate it on others, and write it with a record of what normal means."""
     _check(out, files, dataset, normal)
     from ..anomaly.choice import expert_named
-    from ..anomaly.files import MAX_BYTES
+    from ..anomaly.files import LARGEST, MAX_BYTES
     from ..anomaly.fitting import Settings
     from ..anomaly.making import from_dataset, from_files, make
-    from ..anomaly.tensor_files import LARGEST
 
     chosen = expert_named(expert, size=size, seed=seed)
     settings = Settings(cloner=cloner, terms=terms, fusion=fusion, epochs=epochs, batch=batch, seed=seed)
