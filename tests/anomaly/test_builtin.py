@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import xrayinterp
-from xrayinterp.anomaly import files
+from xrayinterp.anomaly import expert_files, files
 from xrayinterp.anomaly.choice import expert_named
 from xrayinterp.anomaly.model import AnomalyModel, load
 from xrayinterp.anomaly.normals import as_images
@@ -32,7 +32,7 @@ def test_expert_learnt_without_labels() -> None:
     expert = expert_named("self-supervised")
     assert expert.label_informed is False
     assert len(expert.points) == 4
-    assert files.SHIPPED_FILE.stat().st_size < files.MAX_BYTES
+    assert expert_files.SHIPPED_FILE.stat().st_size < files.MAX_BYTES
     assert not any(parameter.requires_grad for parameter in expert.module.parameters())
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,9 +31,9 @@ from ..training.measure import Scored, auroc_interval
 from ..training.self_supervised import learn_views
 from .choice import RANDOM_DENSE, expert_named
 from .distillation import DistillationDetector
-from .files import SHIPPED_FILE, save_expert
+from .expert_files import SHIPPED_FILE, save_expert
 from .fitting import Settings
-from .making import DETAIL, from_dataset, make
+from .making import DETAIL, Normals, from_dataset, make
 from .normals import as_images
 from .shelf import BUILTIN, UNUSUALNESS
 
@@ -58,12 +59,11 @@ class Attempt:
         return f"{self.expert} at {self.size} px" + "".join(f", {k} {v}" for k, v in told.items())
 
 
-EPOCHS = 8
+EPOCHS = 6
 ATTEMPTS = (
     Attempt("compact", 112, Settings(epochs=EPOCHS)),
     Attempt("self-supervised", 112, Settings(epochs=EPOCHS)),
     Attempt("random", 112, Settings(epochs=EPOCHS)),
-    Attempt("compact", 112, Settings(epochs=EPOCHS, terms="direction")),
 )
 """What was compared on val, in this order."""
 
@@ -106,7 +106,7 @@ def measured(attempt: Attempt) -> dict[str, Any]:
     kept = training_folder() / f"{UNUSUALNESS}-{_digest(attempt.name)}.json"
     if kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
-    normals = from_dataset("nih", ["train"], ["val"])
+    normals = nih_normals()
     chosen = expert_named(attempt.expert, size=attempt.size)
     begun = time.process_time()
     with _bar(attempt.settings.epochs, attempt.name) as tick:
@@ -122,6 +122,12 @@ def measured(attempt: Attempt) -> dict[str, Any]:
     }
     kept.write_text(json.dumps(row), encoding="utf-8")
     return row
+
+
+@cache
+def nih_normals() -> Normals:
+    """Films without findings: the training split to learn from, the validation split to calibrate on."""
+    return from_dataset("nih", ["train"], ["val"])
 
 
 def _val_scores(detector: DistillationDetector) -> Scored:
@@ -140,7 +146,7 @@ def unusualness() -> None:
     rows = [measured(attempt) for attempt in ATTEMPTS]
     best = max(range(len(rows)), key=lambda i: rows[i]["val_auroc"][0])
     chosen = ATTEMPTS[best]
-    normals = from_dataset("nih", ["train"], ["val"])
+    normals = nih_normals()
     told = {
         "compared_on": VAL,
         "attempts": rows,
