@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import anomaly as anomaly
     from . import attribution as attribution
     from . import concepts as concepts
     from . import datasets as datasets
@@ -42,6 +43,7 @@ _FUNCTIONS = {
 }
 _ROOMS = frozenset(
     {
+        "anomaly",
         "attribution",
         "concepts",
         "datasets",

@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int | None], None]
 _CHUNK = 1 << 16
 _ATTEMPTS = 3
 _TIMEOUT_S = 20.0
-_MAX_BYTES = 1 << 29
+_MAX_BYTES = 600 << 20
 _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from xrayinterp.datasets.films import Film
 from xrayinterp.studies.labels import enriching_weights, healthy, positive_weights, shuffled_between_patients
-from xrayinterp.studies.losses import SHARE, expected_scores, finding_loss, severity_loss, vicreg
+from xrayinterp.studies.losses import SHARE, expected_scores, finding_loss, severity_loss
+from xrayinterp.training.self_supervised import vicreg
 
 NIH = Film(
     "a", "nih", Path("a"), "p", "train", "PA", "M", 50.0, 1024, {"Effusion": 0}, True, None, {}, {}, "made"

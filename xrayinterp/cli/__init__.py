@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from ..errors import Code, XrayInterpError
-from . import data, dissect, doctor, evaluate, films, formation, models, page, study
+from . import anomaly, data, dissect, doctor, evaluate, films, formation, models, page, study
 from .console import complain
 from .options import EXIT_INTERNAL, exit_status
 
@@ -52,6 +52,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("study")(study.study)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.add_typer(anomaly.app, name="anomaly")
 app.command("schema")(films.schema)
 app.command("doctor")(doctor.doctor)
 app.command("app")(page.start)

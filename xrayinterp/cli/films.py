@@ -51,7 +51,7 @@ def predict(
     from ..batch import predict_films, write_csv
 
     part = csv.with_name(f"{csv.name}.part")
-    names = _gathered(files, exclude=(csv, part))
+    names = gathered(files, exclude=(csv, part))
     chest_model = open_model(model, device)
     rows = predict_films(names, chest_model, view=view_of(view), fit=fit_of(fit))
     try:
@@ -60,11 +60,11 @@ def predict(
             refused = write_csv(tracked(rows, len(names), "Predicting"), chest_model.findings, handle)
         part.replace(csv)
     except OSError as error:
-        raise _cannot_write(csv, error) from error
+        raise cannot_write(csv, error) from error
     except KeyboardInterrupt:
         remark(f"Interrupted: the rows so far are in {part}.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _conclude(len(names), refused, csv)
+    conclude(len(names), refused, csv)
 
 
 def explain(
@@ -114,7 +114,7 @@ def explain(
     from ..evaluation.standing import standing
     from ..explanation import explain as explain_film
 
-    names = _gathered(files, exclude=(out,))
+    names = gathered(files, exclude=(out,))
     asked = _known_methods(split_list(methods or []))
     chest_model = open_model(model, device)
     chosen = asked or [standing(chest_model.name, chest_model.card.sha256).default]
@@ -126,7 +126,7 @@ def explain(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_write(out, error) from error
+        raise cannot_write(out, error) from error
     make = partial(
         explain_film,
         model=chest_model,
@@ -141,7 +141,7 @@ def explain(
     )
     films = (open_film(name, view=view_of(view)) for name in names)
     done = [_explained(film, make, out, pdf=pdf) for film in tracked(films, len(names), "Explaining")]
-    _conclude(len(names), done.count(False), out)
+    conclude(len(names), done.count(False), out)
 
 
 def schema() -> None:
@@ -162,7 +162,7 @@ def _explained(film: Film, make: Callable[[Radiograph], Explanation], out: Path,
     try:
         write_results(make(film.radiograph), out, film.file, pdf=pdf)
     except OSError as error:
-        raise _cannot_write(out, error) from error
+        raise cannot_write(out, error) from error
     except Exception as error:
         code, message = describe_failure(error)
         complain(code, f"{film.file}: {message}")
@@ -170,7 +170,8 @@ def _explained(film: Film, make: Callable[[Radiograph], Explanation], out: Path,
     return True
 
 
-def _gathered(files: Sequence[str], *, exclude: Sequence[Path]) -> tuple[str, ...]:
+def gathered(files: Sequence[str], *, exclude: Sequence[Path]) -> tuple[str, ...]:
+    """The films that a command is given; none at all is a wrong use."""
     from ..batch import gather
 
     names = gather(files, exclude=exclude)
@@ -187,13 +188,15 @@ def _known_methods(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(method_named(name).name for name in names)
 
 
-def _cannot_write(path: Path, error: OSError) -> XrayInterpError:
+def cannot_write(path: Path, error: OSError) -> XrayInterpError:
+    """What went wrong where results should lie."""
     return XrayInterpError(
         Code.BAD_OPTION, f"{path} cannot be written: {error.strerror or error}.", "Name another place for the results."
     )
 
 
-def _conclude(films: int, refused: int, where: Path) -> None:
+def conclude(films: int, refused: int, where: Path) -> None:
+    """Say how many films were read; end with the status for refused ones if there were some."""
     remark(f"{films - refused} of {films} films read; results in {where}.")
     if refused:
         raise typer.Exit(EXIT_REFUSED)

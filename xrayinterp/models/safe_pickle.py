@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..errors import Code, XrayInterpError
 
-_MAX_BYTES = 1 << 29
+_MAX_BYTES = 600 << 20
 _MAX_PICKLE = 1 << 25
 _MAX_MODULES = 5000
 _MAGIC = 0x1950A86A20F9469CFC6C

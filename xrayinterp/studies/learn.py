@@ -13,10 +13,11 @@ from sklearn.linear_model import RidgeCV
 from torch import Tensor, nn
 
 from ..training.augment import Augmentation, augment
+from ..training.fixed import Schedule, Step, Tick, fit
 from ..training.loop import predict
-from .fit import Schedule, Step, Tick, fit
+from ..training.self_supervised import forward, learn_views
 from .labels import enriching_weights, shuffled_between_patients
-from .losses import Criterion, finding_loss, severity_loss, vicreg
+from .losses import Criterion, finding_loss, severity_loss
 from .measures import Measure, areas, by_covariates, errors, linear_readout, recalls
 from .networks import Net, build, settle_norms, with_head, without_head
 from .plan import Run, Settings
@@ -24,10 +25,6 @@ from .samples import Sample, Samples
 
 FILM = Augmentation(rotation=7, zoom=0.1, shift=0.05, contrast=0.2, gamma=0.2, mirror=0.0)
 """Never mirrored: the heart stays on its side."""
-VIEW = Augmentation(rotation=10, zoom=0.3, shift=0.12, contrast=0.4, gamma=0.5, mirror=0.0)
-"""Two such views of a film are to be recognised as one."""
-EMBEDDING = 256
-"""Dimensions that views are compared in."""
 SETTLING = 1024
 """Films that give an untrained network the statistics of its batch norms."""
 NIH_TEST = "test"
@@ -91,40 +88,14 @@ def readouts(net: Net, samples: Samples, settings: Settings) -> dict[str, Measur
 
 def _self_supervised(run: Run, first: Net, samples: Samples, settings: Settings, place: Place) -> Learned:
     films = samples.sample("findings", "train").squares
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed + 1)
-        pair = TwoViews(without_head(first), first.classifier.in_features)
     schedule = Schedule(settings.size, settings.self_supervised_epochs, settings.view_batch, settings.view_rate)
-
-    def step(model: nn.Module, part: Tensor, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
-        pixels = part[:, None].float() / 255
-        views = torch.cat([augment(pixels, size, VIEW, generator) for _ in range(2)])
-        z = _forward(model, views)
-        return vicreg(*z.chunk(2))
-
-    fitted = fit(
-        pair, films, step, schedule, seed=run.seed, checkpoint=place.folder / "main.last.pt", device=place.device,
-        tick=place.tick,
+    backbone = learn_views(
+        without_head(first), first.classifier.in_features, films, schedule, seed=run.seed,
+        checkpoint=place.folder / "main.last.pt", device=place.device, tick=place.tick,
     )  # fmt: skip
     net = with_head(first, 1, run.seed)
-    net.features.load_state_dict(fitted.backbone.features.state_dict())  # type: ignore[union-attr]
+    net.features.load_state_dict(backbone.features.state_dict())  # type: ignore[union-attr]
     return Learned({"main": net.eval()}, readouts(net, samples, settings), len(films))
-
-
-class TwoViews(nn.Module):
-    """A network without head and the projector in whose space two views are compared: (N, 1, S, S) -> (N, D)."""
-
-    def __init__(self, backbone: nn.Module, units: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.projector = nn.Sequential(
-            nn.Linear(units, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Embeddings of films."""
-        z: Tensor = self.projector(self.backbone(x))
-        return z
 
 
 def _labels(run: Run, first: Net, samples: Samples, settings: Settings, place: Place) -> Learned:
@@ -262,15 +233,9 @@ def _supervised(criterion: Criterion, targets: Tensor, device: str) -> Step:
 
     def step(model: nn.Module, part: Tensor, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
         x = augment(part[:, None].float() / 255, size, FILM, generator)
-        return criterion(_forward(model, x), wanted[rows])
+        return criterion(forward(model, x), wanted[rows])
 
     return step
-
-
-def _forward(model: nn.Module, x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, torch.bfloat16):
-        out: Tensor = model(x.to(memory_format=torch.channels_last))
-    return out.float()
 
 
 def epochs_of(run: Run, settings: Settings) -> int:

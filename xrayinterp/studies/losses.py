@@ -83,34 +83,3 @@ def _zone_criterion(differentiable: bool) -> Criterion:
         return SHARE * entropy + (1 - SHARE) * (scores - wanted_scores).abs().mean()
 
     return criterion
-
-
-def vicreg(first: Tensor, second: Tensor, *, invariance: float = 25.0, variance: float = 25.0) -> Tensor:
-    """VICReg: two views of a film agree, no dimension collapses, no two dimensions say the same.
-
-    L = invariance * mean (z - z')^2 + variance * [v(z) + v(z')] / 2 + [c(z) + c(z')] / 2 with
-    v(z) = mean_d max(0, 1 - sqrt(var z_d + 1e-4)) and c(z) = sum_{d != e} cov(z_d, z_e)^2 / D.
-
-    Args:
-        first: embeddings (N, D) of one view of each film.
-        second: embeddings (N, D) of another.
-        invariance: weight of agreement.
-        variance: weight of the spread.
-
-    Source: Bardes, Ponce & LeCun, ICLR 2022 (there the two spreads and the two covariances are summed).
-    """
-    agreement = F.mse_loss(first, second)
-    spread = (_spread(first) + _spread(second)) / 2
-    overlap = (_overlap(first) + _overlap(second)) / 2
-    return invariance * agreement + variance * spread + overlap
-
-
-def _spread(z: Tensor) -> Tensor:
-    return F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean()
-
-
-def _overlap(z: Tensor) -> Tensor:
-    centred = z - z.mean(0)
-    covariance = centred.T @ centred / (len(z) - 1)
-    squared = covariance.pow(2)
-    return (squared.sum() - squared.diagonal().sum()) / z.shape[1]

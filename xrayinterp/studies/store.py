@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from ..training.fixed import Tick
 from .dissected import LayerLine, as_json, dissections, from_json
-from .fit import Tick
 from .learn import Learned, Place, learn
 from .measures import Measure, load_measures, save_measures
 from .networks import Net, build, with_head

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..training.loop import parameter_groups
+from .loop import parameter_groups
 
 Step = Callable[[nn.Module, Tensor, Tensor, int, torch.Generator], Tensor]
 """Loss of one batch: network, squares (B, d, d) uint8, rows (B,) of the films, input size, generator."""
@@ -66,7 +66,7 @@ def fit(
     model = model.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(parameter_groups(model, schedule.decay), lr=schedule.rate)
     pace = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.rate, total_steps=schedule.epochs * steps + 1, pct_start=0.25
+        optimiser, schedule.rate, total_steps=max(5, schedule.epochs * steps + 1), pct_start=0.25
     )
     films = films.to(device)
     for epoch in range(_resumed(checkpoint, model, optimiser, pace, device), schedule.epochs):

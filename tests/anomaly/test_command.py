@@ -1,0 +1,122 @@
+"""`xrayinterp anomaly` as a stranger uses it: fit on a folder, score films, bad ones among them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers.films import film_png
+
+from xrayinterp.anomaly import files, model
+from xrayinterp.cli import main
+from xrayinterp.imaging.reader import read
+from xrayinterp.models.layout import DenseNetShape
+
+Cli = Callable[..., tuple[int, str]]
+SMALL = DenseNetShape(growth=4, blocks=(2, 2, 2, 2), stem=8)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRAYINTERP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("xrayinterp.anomaly.choice.RANDOM_DENSE", SMALL)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def run(*words: str | Path) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["anomaly", *(str(word) for word in words)])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(14):
+        film_png(tmp_path / "normal" / f"{i:02}.png", seed=i)
+    return tmp_path / "normal"
+
+
+def fitted(cli: Cli, folder: Path, out: Path, *more: str) -> tuple[int, str]:
+    return cli(
+        "fit", folder, "--normal", "soft blobs", "--expert", "random", "--size", "64", "--epochs", "2", "--batch", "4",
+        "--out", out, *more,
+    )  # fmt: skip
+
+
+def test_fit_then_score(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    out, table = tmp_path / "blobs.safetensors", tmp_path / "scores.csv"
+    status, said = fitted(cli, folder, out)
+    assert status == 0, said
+    record = files.read_record(out)
+    assert record.normals.description == "soft blobs"
+    assert (record.normals.films, len(record.calibration.scores)) == (11, 3)
+    (tmp_path / "bad.png").write_text("no picture")
+    status, said = cli(
+        "score", folder / "00.png", tmp_path / "bad.png", folder / "01.png", "--csv", table, "--detector", out
+    )
+    assert status == 3
+    assert "error [not-an-image]" in said
+    rows = list(csv.DictReader(table.open()))
+    assert list(rows[0]) == ["file", "verdict", "gate", "score", "percentile"]
+    assert [row["verdict"] for row in rows] == ["warned", "not-an-image", "warned"]  # the view of a PNG is unknown
+    assert rows[1] | {"file": ""} == {"file": "", "verdict": "not-an-image", "gate": "", "score": "", "percentile": ""}
+    found = model.load(out).score(read(folder / "00.png"))
+    assert float(rows[0]["score"]) == pytest.approx(found.score, rel=1e-4)
+    assert 0 <= float(rows[0]["percentile"]) <= 100
+
+
+def test_an_ablation_is_an_option(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "last.safetensors"
+    status, said = fitted(cli, folder, out, "--points", "last", "--terms", "direction", "--fusion", "standardised")
+    assert status == 0, said
+    settings = files.read_record(out).settings
+    assert (settings.training, settings.scoring, settings.terms, settings.fusion) == (
+        (3,),
+        (3,),
+        "direction",
+        "standardised",
+    )
+
+
+def test_a_detector_with_a_threshold_fills_the_gate(
+    cli: Cli, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "blobs.safetensors"
+    fitted(cli, folder, out)
+    detector, record = files.load_detector(out)
+    for threshold, told in ((-1.0, "stop"), (1e9, "pass")):
+        gate = tmp_path / "cache" / "anomaly" / "gate.safetensors"
+        files.save_detector(gate, detector, record.model_copy(update={"name": "gate", "threshold": threshold}))
+        cli("score", folder / "00.png", "--csv", tmp_path / "scores.csv", "--detector", out)
+        (row,) = csv.DictReader((tmp_path / "scores.csv").open())
+        assert row["gate"] == told
+        assert row["score"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("fit", "x.png", "--out", "a.safetensors"), "--normal"),
+        (("fit", "--out", "a.safetensors"), "FILES or --dataset"),
+        (("fit", "x.png", "--normal", "n", "--out", "a.pt"), "end in .safetensors"),
+        (("score", "x.png", "--csv", "a.csv", "--detector", "nobody"), "no detector called 'nobody'"),
+    ],
+)
+def test_wrong_use_exits_with_2(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    status, text = cli(*words)
+    assert status == 2
+    assert said in text
+
+
+def test_one_unreadable_normal_ends_a_fit(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / "05.png").write_text("no picture")
+    status, said = fitted(cli, folder, tmp_path / "blobs.safetensors")
+    assert status == 1
+    assert "05.png" in said
+    assert not (tmp_path / "blobs.safetensors").exists()

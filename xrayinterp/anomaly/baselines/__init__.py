@@ -1,0 +1,1 @@
+"""Known detectors on the same features, to measure the distillation against."""

@@ -1,0 +1,208 @@
+"""Detectors on disk: one safetensors file with its record in the header; nothing in it can run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ..errors import Code, XrayInterpError
+from ..models.architectures import DenseNet
+from ..models.documents import METADATA_KEY
+from ..models.layout import DenseNetShape
+from ..training.augment import Augmentation
+from .calibration import Calibration
+from .card import (
+    AnomalyRecord,
+    CalibrationRecord,
+    ExpertRecord,
+    NormalsRecord,
+    SettingsRecord,
+    record_from,
+)
+from .discrepancy import Weights
+from .distillation import DistillationDetector
+from .expert_files import expert_record, same_expert, shipped_expert, shipped_sha256
+from .experts import Expert, InputRecipe, cloner_of, densenet_expert, vgg16_features
+from .fitting import Learned, Settings
+from .normals import NormalSet
+from .tensor_files import LARGEST as LARGEST
+from .tensor_files import fill, header_text, packed, read_tensors, tensors_digest, write_whole
+
+MAX_BYTES = 5_000_000
+"""Most bytes that a detector's file may have."""
+
+
+def record_for(
+    name: str,
+    detector: DistillationDetector,
+    normals: NormalSet,
+    held_out: NormalSet,
+    calibration: Calibration,
+    *,
+    detail: int,
+    threshold: float | None = None,
+    measured: Mapping[str, Any] | None = None,
+) -> AnomalyRecord:
+    """The record of a fitted detector; `calibration` is that of its scores of `held_out`."""
+    learned, weights = detector.learned, detector.weights
+    if learned is None or weights is None:
+        raise XrayInterpError(Code.BAD_OPTION, "The detector has not been fitted.", "Call fit() first.")
+    return AnomalyRecord(
+        name=name,
+        detail=detail,
+        expert=expert_record(detector.expert),
+        settings=_settings_record(detector.settings, detector.expert),
+        balance=learned.balance,
+        value=weights.value,
+        direction=weights.direction,
+        offset=weights.offset,
+        normals=NormalsRecord(
+            description=normals.description,
+            criterion=normals.criterion,
+            films=len(normals),
+            patients=None if normals.patients is None else len(set(normals.patients)),
+            digest=normals.digest,
+        ),
+        calibration=CalibrationRecord(
+            description=held_out.description,
+            criterion=held_out.criterion,
+            scores=tuple(calibration.scores.tolist()),
+            patients=tuple(calibration.patients.tolist()),
+        ),
+        curve=learned.curve,
+        threshold=threshold,
+        measured=measured or {},
+        provenance={"xrayinterp": importlib.metadata.version("xrayinterp"), "torch": torch.__version__},
+    )
+
+
+def save_detector(path: Path, detector: DistillationDetector, record: AnomalyRecord, *, limit: int = MAX_BYTES) -> Path:
+    """Write a fitted detector: kernels as float16, norms and biases as float32; the file appears whole or not at all.
+
+    Raises:
+        XrayInterpError: `bad-option` for a file above `limit` bytes, `weights-corrupt` where float16 overflows.
+    """
+    tensors = stored_tensors(detector)
+    told = record.model_copy(update={"tensors_sha256": tensors_digest(tensors)})
+    data = save(tensors, metadata={METADATA_KEY: told.model_dump_json()})
+    if len(data) > limit:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"The detector {record.name!r} would take {len(data)} bytes, more than {limit}.",
+            "Use the small cloner, or a smaller expert.",
+        )
+    write_whole(path, data)
+    return path
+
+
+def as_saved(detector: DistillationDetector) -> DistillationDetector:
+    """The detector with its cloner's (and its own expert's) kernels rounded as a file stores them."""
+    state = {name: tensor.float() for name, tensor in stored_tensors(detector).items()}
+    learned = detector.learned
+    if learned is not None:
+        fill(learned.cloner, state, "cloner.")
+    if travels(detector.expert):
+        fill(detector.expert.module, state, "expert.")
+    return detector
+
+
+def stored_tensors(detector: DistillationDetector) -> dict[str, Tensor]:
+    """What a file holds: the cloner, and the expert where it is found nowhere else."""
+    if detector.learned is None:
+        raise XrayInterpError(Code.BAD_OPTION, "The detector has not been fitted.", "Call fit() first.")
+    parts: dict[str, nn.Module] = {"cloner": detector.learned.cloner}
+    if travels(detector.expert):
+        parts["expert"] = detector.expert.module
+    return packed(parts)
+
+
+def travels(expert: Expert) -> bool:
+    """Whether an expert lies in the detector's file: one that is found nowhere else."""
+    return expert.kind in ("self-supervised", "random") and expert.sha256 != shipped_sha256()
+
+
+def read_record(path: Path) -> AnomalyRecord:
+    """The record in a detector's file.
+
+    Raises:
+        XrayInterpError: `weights-missing`, `weights-corrupt`, `bad-manifest`.
+    """
+    return record_from(header_text(path), path)
+
+
+def load_detector(path: Path, *, device: str = "cpu") -> tuple[DistillationDetector, AnomalyRecord]:
+    """A detector and its record from a file; experts that are not in it are taken from this machine or fetched.
+
+    Raises:
+        XrayInterpError: `weights-missing`, `weights-corrupt`, `weights-hash`, `bad-manifest`; those of the expert.
+    """
+    record = read_record(path)
+    state = read_tensors(path)
+    if record.tensors_sha256 != tensors_digest(state):
+        raise XrayInterpError(Code.WEIGHTS_HASH, f"{path} does not hold the tensors of its record.", "Get it again.")
+    values = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    expert = _expert(record.expert, values, path)
+    settings = _settings(record.settings)
+    cloner = cloner_of(expert, settings.cloner)
+    fill(cloner, values, "cloner.")
+    learned = Learned(cloner.requires_grad_(False).eval(), record.balance, record.curve)
+    weights = Weights(record.value, record.direction, record.offset)
+    return DistillationDetector(expert, settings, device=device, learned=learned, weights=weights), record
+
+
+def _expert(record: ExpertRecord, state: Mapping[str, Tensor], path: Path) -> Expert:
+    recipe = InputRecipe(**record.recipe.model_dump())
+    if record.kind == "model":
+        return _listed(record, recipe, path)
+    if record.kind == "vgg16":
+        from .experts import vgg16_expert
+
+        return same_expert(vgg16_expert(size=recipe.size), record, path)
+    if record.kind == "self-supervised" and not any(name.startswith("expert.") for name in state):
+        return same_expert(shipped_expert(size=recipe.size), record, path)
+    if record.shape is None:
+        module = vgg16_features()
+        fill(module, state, "expert.")
+        return Expert(record.name, record.kind, module, record.points, recipe, record.label_informed, record.sha256)
+    _check_shape(record.shape, path)
+    net = DenseNet(record.shape, 1)
+    fill(net, state, "expert.")
+    expert = densenet_expert(net, record.name, record.kind, recipe.size or 128, label_informed=record.label_informed)
+    return same_expert(expert, record, path, hashed=False)
+
+
+def _listed(record: ExpertRecord, recipe: InputRecipe, path: Path) -> Expert:
+    from ..models.zoo import load_model
+    from .experts import model_expert
+
+    return same_expert(model_expert(load_model(record.name), size=recipe.size), record, path)
+
+
+def _check_shape(shape: DenseNetShape, path: Path) -> None:
+    sizes = (shape.growth, shape.stem, shape.bottleneck, *shape.blocks)
+    if not (2 <= len(shape.blocks) <= 6 and min(sizes) >= 1 and max(sizes) <= 256):
+        raise XrayInterpError(Code.BAD_MANIFEST, f"{path} names an expert of impossible size: {shape}.")
+
+
+def _settings_record(settings: Settings, expert: Expert) -> SettingsRecord:
+    training, scoring = settings.points(expert)
+    rules = None if settings.augmentation is None else asdict(settings.augmentation)
+    told = {name: getattr(settings, name) for name in SettingsRecord.model_fields if name not in _RESOLVED}
+    return SettingsRecord(**told, training=training, scoring=scoring, augmentation=rules)
+
+
+_RESOLVED = frozenset({"training", "scoring", "augmentation"})
+
+
+def _settings(record: SettingsRecord) -> Settings:
+    rules = None if record.augmentation is None else Augmentation(**record.augmentation)
+    known = {field.name for field in fields(Settings)}
+    told = {name: value for name, value in record.model_dump().items() if name in known - {"augmentation"}}
+    return Settings(**told, augmentation=rules)

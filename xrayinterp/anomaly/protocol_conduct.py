@@ -1,0 +1,101 @@
+"""Every detector on every task with every seed: what is not measured yet is measured, and the report written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+
+from .protocol import Outcome, Task, examine
+from .protocol_detectors import Named, Setup
+from .protocol_family import Family, Loading
+from .protocol_report import write
+from .protocol_store import Cell, Cells
+from .protocol_tasks import tasks_named
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: tasks and detectors, `seeds` 0 to seeds - 1, how images are read, and how hard is trained."""
+
+    tasks: tuple[tuple[Family, str], ...]
+    detectors: tuple[Named, ...]
+    seeds: int
+    loading: Loading = field(default_factory=Loading)
+    effort: float = 1.0
+
+    def cell(self, family: Family, part: str, named: Named, seed: int) -> Cell:
+        """Where one of them lies."""
+        settings = (("size", self.size(family)), ("limit", self.loading.limit), ("effort", self.effort))
+        return Cell(part, named.name, seed if named.method.seeded else 0, settings)
+
+    def size(self, family: Family) -> int:
+        """Side of a family's images in pixels."""
+        return self.loading.size or family.size
+
+    def cells(self) -> list[tuple[Family, str, Named, Cell]]:
+        """All that is measured, whole seeds first, each once."""
+        found = {
+            self.cell(family, part, named, seed): (family, part, named)
+            for seed in range(self.seeds)
+            for family, part in self.tasks
+            for named in self.detectors
+            if family.films or not named.method.films
+        }
+        return [(family, part, named, cell) for cell, (family, part, named) in found.items()]
+
+
+def plan(tasks: Sequence[str], detectors: Sequence[Named], seeds: int, loading: Loading, effort: float = 1.0) -> Plan:
+    """A plan of task names; see `tasks_named`."""
+    return Plan(tuple(tasks_named(tasks, loading)), tuple(detectors), seeds, loading, effort)
+
+
+def conduct(
+    planned: Plan,
+    out: Path,
+    *,
+    device: str = "cpu",
+    budget: float | None = None,
+    told: Callable[[str], None] = lambda _: None,
+    tick: Callable[[], None] = lambda: None,
+) -> int:
+    """Measure what is not measured yet, then write OUT/report.md and OUT/figures.parquet of all that is.
+
+    Args:
+        planned: what is asked.
+        out: results, one file a task, detector and seed below OUT/cells; several processes may share it.
+        device: where to compute.
+        budget: seconds after which nothing more is begun.
+        told: gets one line a measured cell.
+        tick: called after each cell, measured now or before.
+
+    Returns:
+        How many cells are still missing: in work elsewhere, or not begun for the budget's sake.
+    """
+    cells, begun = Cells(out / "cells"), time.monotonic()
+    loaded = lru_cache(maxsize=1)(lambda family, part: family.load(part, planned.loading))
+    for family, part, named, cell in planned.cells():
+        late = budget is not None and time.monotonic() - begun > budget
+        if not late and not cells.file(cell).is_file():
+            setup = partial(
+                Setup, named.expert, planned.size(family), seed=cell.seed, device=device, effort=planned.effort
+            )
+            measured = partial(_measure, partial(loaded, family, part), named, setup)
+            if cells.carry_out(cell, measured):
+                told(_line(cell, cells.outcome(cell)))
+        tick()
+    write(planned, cells, out)
+    return sum(not cells.file(cell).is_file() for *_, cell in planned.cells())
+
+
+def _measure(load: Callable[[], Task], named: Named, setup: Callable[..., Setup]) -> Outcome:
+    task = load()
+    detector = named.method.make(setup(normals=len(task.train)))
+    return examine(task, detector, named.method.views(task.train.shape[-1]))
+
+
+def _line(cell: Cell, outcome: Outcome | None) -> str:
+    seconds = "" if outcome is None else f": fitted in {outcome.fit_seconds:.0f} s"
+    return f"{cell.task} {cell.detector} seed {cell.seed}{seconds}"

@@ -1,0 +1,109 @@
+"""Many films at once: one row each with gate, score and percentile; a film that is refused never stops the others."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from ..batch import OK, WARNED, Film, describe_failure, open_film
+from ..imaging.geometry import Fit
+from ..imaging.radiograph import View
+
+if TYPE_CHECKING:
+    from .model import AnomalyModel, Score
+
+COLUMNS = ("file", "verdict", "gate", "score", "percentile")
+Gate = Literal["pass", "stop", ""]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `verdict` as in `batch.Film`, "warned" too where the gate stops it.
+
+    `gate` is empty where there is no gate or the film was refused; `score` and `percentile` are None where it was
+    refused, for the reason in `message`.
+    """
+
+    file: str
+    verdict: str
+    gate: Gate = ""
+    score: float | None = None
+    percentile: float | None = None
+    message: str = ""
+
+    @property
+    def read(self) -> bool:
+        """True where the film was read and scored."""
+        return self.verdict in (OK, WARNED)
+
+
+def score_films(
+    files: Iterable[str],
+    model: AnomalyModel,
+    gate: AnomalyModel | None = None,
+    *,
+    view: View | None = None,
+    fit: Fit = "crop",
+    batch: int = 16,
+) -> Iterator[Row]:
+    """One row a file, in order, as soon as its batch is done; `gate` stops films that look like no chest film."""
+    waiting = iter(files)
+    while chunk := tuple(islice(waiting, batch)):
+        yield from score_opened([open_film(file, view=view) for file in chunk], model, gate, fit=fit)
+
+
+def score_opened(
+    films: Sequence[Film], model: AnomalyModel, gate: AnomalyModel | None = None, *, fit: Fit = "crop"
+) -> list[Row]:
+    """One row a film, in order; a film on which the detector itself fails gets its code, the others their scores."""
+    try:
+        return _scored(films, model, gate, fit)
+    except Exception as error:
+        if len(films) == 1:
+            code, message = describe_failure(error)
+            return [Row(films[0].file, code, message=message)]
+    return [row for film in films for row in score_opened([film], model, gate, fit=fit)]  # finds out which film it is
+
+
+def write_csv(rows: Iterable[Row], handle: TextIO) -> int:
+    """The table as CSV (quoted as RFC 4180 says), each row written as it comes; the number of films refused."""
+    writer = csv.writer(handle, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    refused = 0
+    for row in rows:
+        writer.writerow(cells(row))
+        handle.flush()
+        refused += not row.read
+    return refused
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One line of the table; scores to six digits, percentiles to one decimal."""
+    score = "" if row.score is None else f"{row.score:.6g}"
+    percentile = "" if row.percentile is None else f"{row.percentile:.1f}"
+    return (row.file, row.verdict, row.gate, score, percentile)
+
+
+def _scored(films: Sequence[Film], model: AnomalyModel, gate: AnomalyModel | None, fit: Fit) -> list[Row]:
+    scores = iter(_scores(films, model, fit))
+    stops = iter([] if gate is None else _scores(films, gate, fit))
+    rows = []
+    for film in films:
+        if film.radiograph is None:
+            rows.append(Row(film.file, film.verdict, message=film.message))
+            continue
+        found, stopped = next(scores), next(stops).stopped if gate is not None else None
+        verdict = WARNED if stopped else film.verdict
+        told: Gate = "" if stopped is None else "stop" if stopped else "pass"
+        rows.append(Row(film.file, verdict, told, found.score, found.percentile.value, film.message))
+    return rows
+
+
+def _scores(films: Sequence[Film], model: AnomalyModel, fit: Fit) -> list[Score]:
+    import torch
+
+    squares = [model.prepare(film.radiograph, fit) for film in films if film.radiograph is not None]
+    return model.scores(torch.cat(squares)) if squares else []
