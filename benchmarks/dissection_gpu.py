@@ -122,6 +122,15 @@ def document(told: dict[str, float], wholes: dict[int, dict[str, Any]]) -> str:
             f"| {workers} | {one['films']:,} | {' | '.join(speeds)} | {one['bytes'] / 1e6:.2f} MB | "
             f"{', '.join(one['again']) or 'none'} |"
         )
+    fastest = max(1000 / one["whole"] for one in wholes.values())
+    lines += [
+        "",
+        f"The goal of 2,000 films/s is {'met' if fastest >= 2000 else 'not met'}. What limits a worker is not the GPU: "
+        "a forward with all maps is the fastest stage of all. Every film's cells have to be found, brought to the host "
+        "and written to disk, so that memory stays bounded however many films there are, and be brought back once a "
+        "layer for the search, where they then stay; and every film has to be decoded by a processor core. Workers "
+        "divide all of this between them, since a GPU serves several.",
+    ]
     return "\n".join(lines) + "\n"
 
 
