@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ..concepts.probes import mask_grids
 from ..models.chest_model import Layer
+from ..paths import whole_file
 from .cells import FACTOR, Cells, Words, cells_above, inside, mask_words
 from .device import DeviceStream, OnDevice, Resident, cells_above_on, floor_on
 from .masks import Masks
@@ -303,13 +303,8 @@ def _records(path: Path, columns: int) -> Iterator[list[npt.NDArray[Any]]]:
 
 def save_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     """Write named arrays in one step: the file is whole or not there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_array(path: Path, name: str) -> npt.NDArray[Any]:
