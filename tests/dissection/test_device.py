@@ -70,22 +70,19 @@ def test_cells_stay_on_a_device_while_there_is_room(maps: np.ndarray, monkeypatc
         yield cells[:900]
         yield cells[900:]
 
-    size = OnDevice.of(cells, here).size
-    resident = Resident()
-
-    def room(_: torch.device) -> float:
-        return 1.5 * size - sum(part.size for parts in resident._held.values() for part in parts)
-
-    monkeypatch.setattr(resident, "_room", room)
+    size, resident = OnDevice.of(cells, here).size, Resident(share=1.0)
+    monkeypatch.setattr(resident, "_free", lambda _: int(1.5 * size) - resident.size)
     for name in "aabba":
         parts = list(resident.parts(name, stored(name), here))
         assert torch.equal(torch.cat([part.unit for part in parts]), torch.from_numpy(cells.unit).long())
+        assert resident.size == size
     assert read == ["a", "b", "a"]  # one fits, two do not
-    resident = Resident()
-    monkeypatch.setattr(resident, "_room", lambda _: 0.9 * size)
+    resident.clear()
+    assert resident.size == 0
+    monkeypatch.setattr(resident, "_free", lambda _: int(0.9 * size))
     for _ in range(2):
         assert sum(map(len, resident.parts("c", stored("c"), here))) == len(cells)
-    assert read[3:] == ["c", "c"]
+    assert read[3:] == ["c", "c"] and resident.size == 0
 
 
 @pytest.mark.parametrize("device", DEVICES)

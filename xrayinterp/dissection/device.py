@@ -2,7 +2,8 @@
 
 A cell's pixels are one product of its corners with the bilinear weights in float64, as on the processor; pixels met are
 a batched product of each cell's indicator (1, 64) with the cell's masks (64, C). Counts are whole numbers below 2**24,
-so float32 holds them exactly and both ways give the same integers (`tests/dissection/test_device.py`).
+so float32 holds them exactly and both ways give the same integers (`tests/dissection/test_device.py`), unless a cell's
+corners are further apart than `cells` allows for exact sums: then last bits of its pixels may differ.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class OnDevice:
 
 
 class Resident:
-    """Cells that stay on a device between passes as long as they take at most `share` of what is free there."""
+    """Cells that stay on a device between passes, in all at most `share` of what is free there without them."""
 
     def __init__(self, share: float = 0.25) -> None:
         self._share = share
@@ -105,26 +106,37 @@ class Resident:
             return self._held[key]
         return self._brought(key, cells, device)
 
+    def clear(self) -> None:
+        """Let go of all cells."""
+        self._held.clear()
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return sum(part.size for parts in self._held.values() for part in parts)
+
     def _brought(self, key: Hashable, cells: Iterable[Cells], device: torch.device) -> Iterator[OnDevice]:
         parts: list[OnDevice] = []
-        size, room = 0, self._room(device)
+        size, most = 0, self._share * (self._free(device) + self.size)
         for part in cells:
             there = OnDevice.of(part, device)
             size += there.size
-            while size > room and self._held:
-                room += sum(old.size for old in self._held.pop(next(iter(self._held))))
-            if size > room:
-                parts.clear()
-            else:
+            if size <= most:
                 parts.append(there)
+            else:
+                parts.clear()
             yield there
-        if size <= room:
+        if size <= most:
+            while self._held and self.size + size > most:
+                self._held.pop(next(iter(self._held)))
             self._held[key] = parts
 
-    def _room(self, device: torch.device) -> float:
-        if device.type != "cuda":
-            return 0.0
-        return self._share * torch.cuda.mem_get_info(device)[0]
+    def _free(self, device: torch.device) -> int:
+        return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+RESIDENT = Resident()
+"""Cells of the dissections under way in this process; see `engines`."""
 
 
 @dataclass(frozen=True)

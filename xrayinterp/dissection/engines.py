@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Any, Protocol
 
 from ..errors import Code, XrayInterpError
+from .device import RESIDENT
 from .jobs import Job
 from .plan import Plan
 
@@ -48,7 +49,10 @@ class InProcess:
     @contextmanager
     def on(self, plan: Plan) -> Iterator[Running]:
         """See `Engine.on`."""
-        yield _Here(plan)
+        try:
+            yield _Here(plan)
+        finally:
+            RESIDENT.clear()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ..concepts.probes import mask_grids
 from ..models.chest_model import Layer
 from ..paths import whole_file
 from .cells import FACTOR, Cells, Words, cells_above, inside, mask_words
-from .device import DeviceStream, OnDevice, Resident, cells_above_on, floor_on
+from .device import RESIDENT, DeviceStream, OnDevice, cells_above_on, floor_on
 from .masks import Masks
 from .plan import ConceptSet, Numbers, Plan
 from .thresholds import TAIL, Definition, Listed, Source, Stream
@@ -27,8 +27,6 @@ PILOT = 48
 """Films from which a shard guesses below which level no threshold will lie."""
 KEPT = 3 * TAIL
 """Share of the pilot's pixels above that level; a threshold that lies lower after all costs a second forward."""
-
-_RESIDENT = Resident()
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[int], None]
@@ -132,7 +130,7 @@ class Shard:
     def cells_on(self, device: torch.device, which: ConceptSet, layer: str, generation: int) -> Iterable[OnDevice]:
         """The same cells on a device, where they stay for the next pass if there is room."""
         key = (str(self.folder), self.plan.fingerprint, which.name, layer, generation)
-        return _RESIDENT.parts(key, self.cells(which, layer, generation), device)
+        return RESIDENT.parts(key, self.cells(which, layer, generation), device)
 
     def source(self, which: ConceptSet, layer: str, generation: int) -> Source:
         """The pixels, or the native values, that a threshold is a quantile of."""
