@@ -180,7 +180,7 @@ def test_nothing_unexpected_lies_at_the_top() -> None:
 
 def test_no_file_names_a_package_registry() -> None:
     address = re.compile(
-        r"pypi\.org|pythonhosted|download\.pytorch\.org|(?<!extra-)index-url\s*=|registry\.npmjs|conda\.anaconda"
+        r"pypi\.org|pythonhosted|download\.pytorch\.org(?!/models/)|(?<!extra-)index-url\s*=|registry\.npmjs|conda\.anaconda"
     )
     named = {
         str(path) for path, text in texts().items() if path != Path("tests/test_project.py") and address.search(text)

@@ -183,9 +183,11 @@ def _imagenet_recipe(size: int | None) -> InputRecipe:
 
 
 def tensors_sha256(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and values of a module's tensors."""
+    """SHA-256 over names, types, shapes and values of what a module computes with."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
+        if name.endswith("num_batches_tracked"):
+            continue  # a counter, which no file keeps
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -1,0 +1,149 @@
+"""`python -m xrayinterp.anomaly.shipped`: make the self-supervised expert and the built-in detector of unusualness.
+
+Only NIH films are seen, reduced to 128 px. Every attempt is fitted on the training split's films without findings and
+compared on the validation split; the best one is calibrated on that split's films without findings and shipped. Steps
+leave their results under the cache folder, so a broken run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+
+from ..datasets.films import load_films
+from ..models.architectures import DenseNet
+from ..training.checkpoints import training_folder
+from ..training.films import any_finding, squares
+from ..training.fixed import Schedule
+from ..training.measure import Scored, auroc_interval
+from ..training.self_supervised import learn_views
+from .choice import RANDOM_DENSE, expert_named
+from .distillation import DistillationDetector
+from .files import SHIPPED_FILE, save_expert
+from .fitting import Settings, learn
+from .making import DETAIL, from_dataset, make
+from .normals import as_images
+from .shelf import BUILTIN, UNUSUALNESS
+
+EXPERT_SEED = 0
+EXPERT_SCHEDULE = Schedule(112, 20, 128, 2e-3)
+VAL = "NIH films of the validation split, with findings against without"
+
+app = typer.Typer(help=__doc__, add_completion=False)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A detector that might be shipped."""
+
+    expert: str
+    size: int
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        told = {k: v for k, v in asdict(self.settings).items() if v != getattr(Settings(), k)}
+        return f"{self.expert} at {self.size} px" + "".join(f", {k} {v}" for k, v in told.items())
+
+
+ATTEMPTS = tuple(Attempt(expert, 112, Settings(epochs=10)) for expert in ("self-supervised", "compact", "random"))
+"""What was compared on val, in this order."""
+
+
+@app.command()
+def expert() -> None:
+    """Learn the self-supervised expert from all frontal films of the training split, none of whose labels is seen."""
+    films = squares(load_films("nih", splits=["train"], min_native_width=DETAIL), DETAIL)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(EXPERT_SEED)
+        net = DenseNet(RANDOM_DENSE, 1)
+    head, net.classifier = net.classifier, nn.Identity()  # type: ignore[assignment]
+    with _bar(EXPERT_SCHEDULE.epochs, "expert") as tick:
+        learn_views(
+            net,
+            head.in_features,
+            films,
+            EXPERT_SCHEDULE,
+            seed=EXPERT_SEED,
+            checkpoint=training_folder() / "self-supervised.last.pt",
+            tick=tick,
+        )
+    net.classifier = head
+    nn.init.zeros_(head.weight)  # the head was not learnt and is not listened to
+    sys.stderr.write(f"{save_expert(SHIPPED_FILE, net.eval(), EXPERT_SCHEDULE.size)}\n")
+
+
+@app.command()
+def attempts() -> list[dict[str, Any]]:
+    """Fit every attempt and measure it on val; returns name, AUROC with interval over patients, lambda and minutes."""
+    normals = from_dataset("nih", ["train"], ["val"])
+    films = load_films("nih", splits=["val"], min_native_width=DETAIL)
+    images, ill = as_images(squares(films, DETAIL)), any_finding(films)[:, 0]
+    patients = tuple(film.patient for film in films)
+    rows = []
+    for attempt in ATTEMPTS:
+        begun = time.perf_counter()
+        with _bar(attempt.settings.epochs, attempt.name) as tick:
+            detector = DistillationDetector(
+                expert_named(attempt.expert, size=attempt.size), attempt.settings, training_folder(), tick=tick
+            ).fit(normals.learnt.images, held_out=normals.held_out.images)
+        scores = detector.scores(images).double().numpy()
+        area = auroc_interval(Scored(ill, scores, patients))
+        row = {"name": attempt.name, "val_auroc": None if area is None else [area.value, area.low, area.high]}
+        rows.append(row | {"minutes": (time.perf_counter() - begun) / 60})
+        sys.stderr.write(f"{json.dumps(rows[-1])}\n")
+    return rows
+
+
+@app.command()
+def unusualness() -> None:
+    """Ship the attempt with the highest AUROC on val."""
+    rows = attempts()
+    best = max(range(len(rows)), key=lambda i: rows[i]["val_auroc"][0])
+    chosen = ATTEMPTS[best]
+    chosen_expert = expert_named(chosen.expert, size=chosen.size)
+    normals = from_dataset("nih", ["train"], ["val"])
+    begun = time.perf_counter()
+    with _bar(chosen.settings.epochs, "measuring the time of a fit") as tick:
+        learn(chosen_expert, normals.learnt.images, chosen.settings, tick=tick)
+    measured = {
+        "compared_on": VAL,
+        "attempts": rows,
+        "fit_minutes": (time.perf_counter() - begun) / 60,
+        "threads": torch.get_num_threads(),
+        "epochs_told": f"{chosen.settings.epochs} epochs of {len(normals.learnt)} films",
+    }
+    path = BUILTIN / f"{UNUSUALNESS}.safetensors"
+    make(UNUSUALNESS, path, chosen_expert, normals, chosen.settings, measured=measured, folder=training_folder())
+    sys.stderr.write(f"{path}: {path.stat().st_size} bytes\n")
+
+
+@contextmanager
+def _bar(total: int, doing: str) -> Iterator[Callable[[], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task(doing, total=total)
+        yield lambda: progress.advance(task)
+
+
+@app.callback(invoke_without_command=True)
+def everything(context: typer.Context) -> None:
+    """Without a command: everything, in order."""
+    if context.invoked_subcommand is None:
+        expert()
+        unusualness()
+
+
+if __name__ == "__main__":
+    app()
