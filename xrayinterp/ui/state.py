@@ -27,12 +27,13 @@ MAX_FILMS = 60
 
 @dataclass(frozen=True)
 class Notes:
-    """What the reader said of one film."""
+    """What the reader said of one film; `shown`: its scores are wanted though it looks like no chest film."""
 
     view: View | None = None
     side: Side = "unverified"
     reference: str = ""
     comment: str = ""
+    shown: bool = False
 
     def spoken(self) -> dict[str, str]:
         """The entries that travel with an export; only what was entered."""

@@ -1,0 +1,75 @@
+"""Two different questions to one film, kept apart: is it a frontal chest film at all, and how unusual is it?
+
+The input gate is fitted on all frontal films, so that the sickest pass; unusualness on films without findings. Neither
+is a statement about health.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..imaging.geometry import Fit
+from ..imaging.radiograph import Radiograph
+from .calibration import Percentile
+from .gate import Judgement, judge
+from .model import AnomalyModel, PointScore, load
+from .shelf import UNUSUALNESS, find, names
+
+
+@dataclass(frozen=True)
+class Unusualness:
+    """How unusual a film is to a detector: see `model.Score`; `reference` says which films its percentile is among."""
+
+    detector: str
+    sha256: str | None
+    score: float
+    percentile: Percentile
+    points: tuple[PointScore, ...]
+    offset: float
+    reference: str
+
+
+@dataclass(frozen=True)
+class Normality:
+    """What the gate says and how unusual a film is; each None where this installation cannot tell."""
+
+    gate: Judgement | None
+    unusualness: Unusualness | None
+
+
+def normality_of(radiograph: Radiograph, fit: Fit = "crop") -> Normality:
+    """Gate and unusualness of a film, at the cost of about three forwards of a built-in model.
+
+    Raises:
+        XrayInterpError: where a built-in file is damaged.
+    """
+    model = detector()
+    return Normality(judge(radiograph), None if model is None else unusualness(model, radiograph, fit))
+
+
+def unusualness(model: AnomalyModel, radiograph: Radiograph, fit: Fit = "crop") -> Unusualness:
+    """How unusual a film is to a detector."""
+    found, record = model.score(radiograph, fit), model.record
+    reference = record.calibration.description
+    return Unusualness(
+        model.name, record.tensors_sha256, found.score, found.percentile, found.points, found.offset, reference
+    )
+
+
+def detector() -> AnomalyModel | None:
+    """The detector of unusualness, read once; None where this installation has none.
+
+    Raises:
+        XrayInterpError: as `model.load`.
+    """
+    if UNUSUALNESS not in names():
+        return None
+    path = find(UNUSUALNESS)
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: Path, _changed: int) -> AnomalyModel:
+    return load(path)
