@@ -60,6 +60,7 @@ bench: $(VENV)/.test.stamp
 
 embedded: setup
 	$(BIN)/python -m xrayinterp.training.embedded
+	$(BIN)/python -m xrayinterp.anomaly.shipped
 	$(BIN)/python -m xrayinterp.dissection.shipped
 	$(BIN)/python -m xrayinterp.dissection.unit_facts
 

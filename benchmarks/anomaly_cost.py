@@ -93,8 +93,8 @@ def seconds(works: list[Callable[[], object]]) -> list[float]:
 
 def training() -> str:
     """How long the built-in detector took, as its record says."""
-    measured = read_record(find(UNUSUALNESS)).measured
-    return f"{measured['fit_minutes']:.1f} minutes on {measured['threads']} cores ({measured['epochs_told']})"
+    record = read_record(find(UNUSUALNESS))
+    return f"{record.measured['fit']} of {record.normals.films} films"
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import torch
 from helpers.anomaly import tiny_expert, waves
 from safetensors.torch import load_file, safe_open, save_file
 
-from xrayinterp.anomaly import files
+from xrayinterp.anomaly import files, tensor_files
 from xrayinterp.anomaly.card import AnomalyRecord
 from xrayinterp.anomaly.choice import expert_named
 from xrayinterp.anomaly.distillation import DistillationDetector
@@ -26,9 +26,10 @@ from xrayinterp.anomaly.making import Normals, make
 from xrayinterp.anomaly.model import load
 from xrayinterp.anomaly.normals import NormalSet
 from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.models.documents import METADATA_KEY
 from xrayinterp.training.augment import Augmentation
 
-KEY = files.METADATA_KEY
+KEY = METADATA_KEY
 
 
 def normal_set(count: int, seed: int) -> NormalSet:
@@ -134,7 +135,7 @@ def test_damaged_and_hostile_files_are_refused(
     flipped = bytearray(data)
     flipped[-1] ^= 0x40
     assert code(bytes(flipped)) is Code.WEIGHTS_HASH
-    monkeypatch.setattr(files, "LARGEST", 1000)
+    monkeypatch.setattr(tensor_files, "LARGEST", 1000)
     assert code(data) is Code.WEIGHTS_CORRUPT
     with pytest.raises(XrayInterpError) as caught:
         read_record(tmp_path / "none.safetensors")
@@ -151,7 +152,7 @@ def test_tensors_without_a_record_or_of_another_network_are_refused(
     assert caught.value.code is Code.BAD_MANIFEST
     state = load_file(made[0])
     state["cloner.adapters.0.weight"] = torch.zeros(3, 3, 1, 1, dtype=torch.float16)
-    record = made[2].model_copy(update={"tensors_sha256": files._digest(state)})
+    record = made[2].model_copy(update={"tensors_sha256": tensor_files.tensors_digest(state)})
     odd = tmp_path / "odd.safetensors"
     save_file(state, odd, metadata={KEY: record.model_dump_json()})
     with pytest.raises(XrayInterpError) as caught:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..models.layout import DenseNetShape
+from .expert_files import SHIPPED, shipped_expert
 from .experts import Expert, model_expert, random_expert, vgg16_expert
-from .files import SHIPPED, shipped_expert
 
 RANDOM_DENSE = DenseNetShape(growth=16, blocks=(4, 8, 12, 8), stem=32)
 """Size of the built-in self-supervised expert, and of the random one beside it."""

@@ -22,8 +22,8 @@ EQUAL = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL,
 """As large as VGG-16."""
 VGG_POINTS = (3, 6, 9, 12)
 """Critical points among the 13 recorded layers: behind the second to the fifth pooling."""
-DENSE = DenseNetShape(growth=12, blocks=(2, 4, 6, 4), stem=24)
-"""The small cloner of a DenseNet."""
+DENSE = DenseNetShape(growth=16, blocks=(1, 2, 2, 1), stem=24)
+"""The small cloner of a DenseNet: few layers, since at small inputs each costs what it costs whatever its width."""
 
 
 class VGGCloner(nn.Module):

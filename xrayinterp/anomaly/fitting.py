@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +21,7 @@ from ..training.augment import Augmentation, augment
 from ..training.fixed import Schedule, Tick, fit
 from .cloners import CloneSize
 from .discrepancy import Direction, Fusion, Terms, discrepancies, weights_of
-from .experts import Expert, cloner_of
+from .experts import Expert, cloner_of, tensors_sha256
 
 CACHE_BYTES = 2 << 30
 """Most bytes that an expert's maps of all images may take, held in half precision."""
@@ -33,8 +34,8 @@ class Settings:
     `training` and `scoring` are positions among the expert's critical points; None is all of them for training and the
     last three for scoring. `terms` and `direction` as in `discrepancy`; `fusion` "sum" is the published score,
     "standardised" counts every term in standard deviations of held-out normals. `balance` is lambda; None measures it
-    on the untrained cloner. `amp`: half precision on an accelerator. `augmentation`: None lets the expert's maps be
-    kept.
+    on the untrained cloner. `amp`: the cloner learns in bfloat16, on processors and accelerators. `augmentation`: None
+    lets the expert's maps be kept.
     """
 
     cloner: CloneSize = "small"
@@ -108,13 +109,11 @@ def learn(
     """
     _check(images)
     training, _ = settings.points(expert)
-    frozen = expert.on(device)
-    cloner = cloner_of(expert, settings.cloner, seed=settings.seed)
-    balance = settings.balance
-    if balance is None:
-        balance = calibrated_balance(frozen, cloner.to(device), images, training, settings)
-    step = _Distil(frozen, training, settings, balance, _kept_maps(frozen.only(training), images, settings))
+    listener = Listener(expert.on(device).only(training), images, settings)
+    cloner = cloner_of(expert, settings.cloner, seed=settings.seed).to(device)
     with _place(folder, key_of(expert, images, settings)) as checkpoint:
+        balance = _kept_balance(checkpoint, lambda: calibrated_balance(listener, cloner, training), settings)
+        step = _Distil(listener, training, balance)
         schedule = Schedule(images.shape[-1], settings.epochs, settings.batch, settings.rate, decay=0.0)
         fitted = fit(
             cloner, images, step, schedule, seed=settings.seed, checkpoint=checkpoint, device=device, tick=tick
@@ -123,30 +122,74 @@ def learn(
     return Learned(fitted.requires_grad_(False).eval(), balance, curve)
 
 
-def calibrated_balance(
-    expert: Expert, cloner: nn.Module, images: Tensor, training: Sequence[int], settings: Settings
-) -> float:
+@dataclass(frozen=True, eq=False)
+class Listener:
+    """An expert at the critical points for training, and the images it is listened to on; never with a graph."""
+
+    expert: Expert
+    images: Tensor
+    settings: Settings
+
+    def wanted(self, x: Tensor, rows: Tensor) -> Sequence[Tensor]:
+        """The expert's maps of inputs x, which are those of the images at `rows`: kept ones where nothing changed."""
+        if self.kept is None:
+            return self.expert.read(x)
+        return [maps[rows.cpu()].to(x.device).float() for maps in self.kept]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the expert computes."""
+        return next(iter(self.expert.module.parameters()), self.images).device
+
+    @cached_property
+    def kept(self) -> tuple[Tensor, ...] | None:
+        """The expert's maps of all images in half precision, where nothing changes them and they fit."""
+        settings, images = self.settings, self.images
+        if settings.augmentation is not None:
+            return None
+        first = self.expert.maps(images[:1].to(self.device))
+        if 2 * len(images) * sum(maps[0].numel() for maps in first) > CACHE_BYTES:
+            return None
+        kept = [torch.empty((len(images), *maps.shape[1:]), dtype=torch.float16) for maps in first]
+        for start in range(0, len(images), settings.batch):
+            found = self.expert.maps(images[start : start + settings.batch].to(self.device))
+            for place, maps in zip(kept, found, strict=True):
+                place[start : start + len(maps)] = maps.cpu().half()
+        return tuple(kept) if all(bool(torch.isfinite(maps).all()) for maps in kept) else None
+
+
+def calibrated_balance(listener: Listener, cloner: nn.Module, training: Sequence[int]) -> float:
     """Lambda = mean of L_dir / L_val over one epoch of the untrained cloner, in batches as it is trained.
 
     The cloner is left as it is. Both terms then weigh the same at the start.
     """
-    twin = copy.deepcopy(cloner).train()
-    device = next(twin.parameters()).device
-    listener = expert.only(training)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
+    settings, twin = listener.settings, copy.deepcopy(cloner).train()
+    order = torch.randperm(len(listener.images), generator=torch.Generator().manual_seed(settings.seed))
     ratios = []
     with torch.no_grad():
         for rows in _batches(order, settings.batch):
-            x = expert.recipe(images[rows].to(device))
+            x = listener.expert.recipe(listener.images[rows].to(listener.device))
             cloned = twin(x)
-            found = discrepancies(listener.read(x), [cloned[i] for i in training], settings.direction)
+            found = discrepancies(listener.wanted(x, rows), [cloned[i] for i in training], settings.direction)
             ratios.append(found.direction.sum(1).mean() / found.value.sum(1).mean().clamp(min=1e-12))
     return float(torch.stack(ratios).mean())
 
 
+def _kept_balance(checkpoint: Path, measure: Callable[[], float], settings: Settings) -> float:
+    """Lambda as set, as an earlier part of the same fit measured it, or measured now and kept beside the checkpoint."""
+    if settings.balance is not None:
+        return settings.balance
+    kept = checkpoint.with_suffix(".lambda")
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(repr(measure()), encoding="utf-8")
+    return float(kept.read_text(encoding="utf-8"))
+
+
 def key_of(expert: Expert, images: Tensor, settings: Settings) -> str:
     """Twelve hexadecimal digits that differ where anything that decides a fit differs."""
-    told = [expert.name, expert.sha256, expert.points, asdict(expert.recipe), asdict(settings)]
+    born = tensors_sha256(cloner_of(expert, settings.cloner, seed=settings.seed))
+    told = [expert.name, expert.sha256, expert.points, asdict(expert.recipe), asdict(settings), born]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     digest.update(str(tuple(images.shape)).encode())
     digest.update(images.detach().cpu().float().contiguous().numpy().tobytes())
@@ -157,44 +200,20 @@ def key_of(expert: Expert, images: Tensor, settings: Settings) -> str:
 class _Distil:
     """The loss of one batch, as `training.fixed.fit` asks for it."""
 
-    expert: Expert
+    listener: Listener
     points: tuple[int, ...]
-    settings: Settings
     balance: float
-    kept: tuple[Tensor, ...] | None
 
     def __call__(
         self, cloner: nn.Module, images: Tensor, rows: Tensor, size: int, generator: torch.Generator
     ) -> Tensor:
-        images = _augmented(images, self.settings.augmentation, generator)
-        x = self.expert.recipe(images)
-        with _half(x, self.settings.amp):
+        settings = self.listener.settings
+        x = self.listener.expert.recipe(_augmented(images, settings.augmentation, generator))
+        wanted = self.listener.wanted(x, rows)
+        with _half(x, settings.amp):
             cloned = cloner(x.contiguous(memory_format=torch.channels_last))
-            wanted = self._wanted(x, rows)
-        maps = [cloned[i].float() for i in self.points]
-        found = discrepancies([m.float() for m in wanted], maps, self.settings.direction)
-        return weights_of(self.settings.terms, self.balance, len(self.points)).scores(found).mean()
-
-    def _wanted(self, x: Tensor, rows: Tensor) -> Sequence[Tensor]:
-        if self.kept is None:
-            return self.expert.only(self.points).read(x)
-        return [maps[rows.cpu()].to(x.device) for maps in self.kept]
-
-
-def _kept_maps(expert: Expert, images: Tensor, settings: Settings) -> tuple[Tensor, ...] | None:
-    """The expert's maps of all images in half precision, where nothing changes them and they fit."""
-    if settings.augmentation is not None or settings.epochs < 2:
-        return None
-    device = next(iter(expert.module.parameters()), images).device
-    first = expert.maps(images[:1].to(device))
-    if 2 * len(images) * sum(maps[0].numel() for maps in first) > CACHE_BYTES:
-        return None
-    kept = [torch.empty((len(images), *maps.shape[1:]), dtype=torch.float16) for maps in first]
-    for start in range(0, len(images), settings.batch):
-        found = expert.maps(images[start : start + settings.batch].to(device))
-        for place, maps in zip(kept, found, strict=True):
-            place[start : start + len(maps)] = maps.cpu().half()
-    return tuple(kept) if all(bool(torch.isfinite(maps).all()) for maps in kept) else None
+        found = discrepancies(wanted, [cloned[i].to(x.dtype) for i in self.points], settings.direction)
+        return weights_of(settings.terms, self.balance, len(self.points)).scores(found).mean()
 
 
 def _augmented(images: Tensor, rules: Augmentation | None, generator: torch.Generator) -> Tensor:
@@ -202,7 +221,7 @@ def _augmented(images: Tensor, rules: Augmentation | None, generator: torch.Gene
 
 
 def _half(x: Tensor, wanted: bool) -> Any:
-    return torch.autocast(x.device.type, torch.bfloat16) if wanted and x.is_cuda else nullcontext()
+    return torch.autocast(x.device.type, torch.bfloat16) if wanted and x.dtype == torch.float32 else nullcontext()
 
 
 def _batches(order: Tensor, batch: int) -> Sequence[Tensor]:

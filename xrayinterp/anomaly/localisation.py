@@ -17,7 +17,7 @@ from ..operators.batching import BATCH, batched
 from ..operators.lean import Lean
 from ..operators.tape import record
 from .discrepancy import Weights, discrepancies, positions
-from .pair import Pair
+from .pair import Flattened, Pair
 
 Method = Literal["gradient", "smoothgrad", "guided", "difference"]
 
@@ -108,11 +108,12 @@ def _plain(pair: Pair, weights: Weights, images: Tensor) -> Tensor:
 
 def _ruled(pair: Pair, weights: Weights, images: Tensor) -> Tensor:
     """The same under guided backpropagation, whose rule every ReLU of both paths obeys."""
+    flat = Flattened(pair)
 
     def score(values: Tensor) -> Tensor:
-        return weights.scores(discrepancies(*pair.split(values), pair.direction)).sum()
+        return weights.scores(discrepancies(*flat.split(values), pair.direction)).sum()
 
-    return record(pair, images).gradients(score, rule=rules.guided)[0]
+    return record(flat, images).gradients(score, rule=rules.guided)[0]
 
 
 def _arriving(at: _Gradients, pair: Pair, weights: Weights, images: Tensor, how: Localisation) -> Iterator[Tensor]:

@@ -14,8 +14,7 @@ from .experts import Expert
 class Pair(nn.Module):
     """Maps of expert and cloner at chosen critical points of the same images (N, C, H, W) in [0, 1].
 
-    `points` are positions among the expert's points. `forward` gives all values of both, (N, D), by linear steps alone,
-    so that rules for ReLUs hold on both paths; `split` takes them apart again.
+    `points` are positions among the expert's points.
     """
 
     def __init__(
@@ -35,20 +34,32 @@ class Pair(nn.Module):
         cloned = self.cloner(x)
         return expert, tuple(cloned[i] for i in self.points)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """All values of the expert's maps, then all of the cloner's: (N, D)."""
-        expert, cloner = self.maps(images, grad=True)
-        self.shapes = [tuple(maps.shape[1:]) for maps in expert]
-        return torch.cat([maps.flatten(1) for maps in (*expert, *cloner)], 1)
-
-    def split(self, values: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Maps of expert and cloner from what `forward` gave."""
-        shapes = self.shapes * 2
-        sizes = [torch.Size(shape).numel() for shape in shapes]
-        maps = [part.unflatten(1, shape) for part, shape in zip(values.split(sizes, 1), shapes, strict=True)]
-        return tuple(maps[: len(self.shapes)]), tuple(maps[len(self.shapes) :])
-
     def discrepancies(self, images: Tensor) -> Discrepancies:
         """Both terms at every point, (N, P) each, without a graph."""
         with torch.no_grad():
             return discrepancies(*self.maps(images), self.direction)
+
+
+class Flattened(nn.Module):
+    """All values of a pair's maps in one tensor, by linear steps alone, so that rules for ReLUs hold on both paths.
+
+    Made for one forward: `split` takes apart what it gave.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__()
+        self.pair = pair
+        self.shapes: list[torch.Size] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """All values of the expert's maps, then all of the cloner's: (N, D)."""
+        expert, cloner = self.pair.maps(images, grad=True)
+        self.shapes = [maps.shape[1:] for maps in (*expert, *cloner)]
+        return torch.cat([maps.flatten(1) for maps in (*expert, *cloner)], 1)
+
+    def split(self, values: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Maps of expert and cloner from what `forward` gave."""
+        parts = values.split([shape.numel() for shape in self.shapes], 1)
+        maps = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        half = len(maps) // 2
+        return tuple(maps[:half]), tuple(maps[half:])

@@ -7,12 +7,14 @@ leave their results under the cache folder, so a broken run goes on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -29,9 +31,9 @@ from ..training.measure import Scored, auroc_interval
 from ..training.self_supervised import learn_views
 from .choice import RANDOM_DENSE, expert_named
 from .distillation import DistillationDetector
-from .files import SHIPPED_FILE, save_expert
-from .fitting import Settings, learn
-from .making import DETAIL, from_dataset, make
+from .expert_files import SHIPPED_FILE, save_expert
+from .fitting import Settings
+from .making import DETAIL, Normals, from_dataset, make
 from .normals import as_images
 from .shelf import BUILTIN, UNUSUALNESS
 
@@ -57,7 +59,12 @@ class Attempt:
         return f"{self.expert} at {self.size} px" + "".join(f", {k} {v}" for k, v in told.items())
 
 
-ATTEMPTS = tuple(Attempt(expert, 112, Settings(epochs=10)) for expert in ("self-supervised", "compact", "random"))
+EPOCHS = 6
+ATTEMPTS = (
+    Attempt("compact", 112, Settings(epochs=EPOCHS)),
+    Attempt("self-supervised", 112, Settings(epochs=EPOCHS)),
+    Attempt("random", 112, Settings(epochs=EPOCHS)),
+)
 """What was compared on val, in this order."""
 
 
@@ -85,47 +92,79 @@ def expert() -> None:
 
 
 @app.command()
-def attempts() -> list[dict[str, Any]]:
-    """Fit every attempt and measure it on val; returns name, AUROC with interval over patients, lambda and minutes."""
-    normals = from_dataset("nih", ["train"], ["val"])
-    films = load_films("nih", splits=["val"], min_native_width=DETAIL)
-    images, ill = as_images(squares(films, DETAIL)), any_finding(films)[:, 0]
-    patients = tuple(film.patient for film in films)
-    rows = []
+def attempts() -> None:
+    """Fit every attempt and measure it on val."""
     for attempt in ATTEMPTS:
-        begun = time.perf_counter()
-        with _bar(attempt.settings.epochs, attempt.name) as tick:
-            detector = DistillationDetector(
-                expert_named(attempt.expert, size=attempt.size), attempt.settings, training_folder(), tick=tick
-            ).fit(normals.learnt.images, held_out=normals.held_out.images)
-        scores = detector.scores(images).double().numpy()
-        area = auroc_interval(Scored(ill, scores, patients))
-        row = {"name": attempt.name, "val_auroc": None if area is None else [area.value, area.low, area.high]}
-        rows.append(row | {"minutes": (time.perf_counter() - begun) / 60})
-        sys.stderr.write(f"{json.dumps(rows[-1])}\n")
-    return rows
+        sys.stderr.write(f"{json.dumps(measured(attempt))}\n")
+
+
+def measured(attempt: Attempt) -> dict[str, Any]:
+    """An attempt's name, AUROC on val with its interval over patients, lambda, and minutes of processor time it took.
+
+    Kept in the folder of training runs, and fitted only where it is not there.
+    """
+    kept = training_folder() / f"{UNUSUALNESS}-{_digest(attempt.name)}.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    normals = nih_normals()
+    chosen = expert_named(attempt.expert, size=attempt.size)
+    begun = time.process_time()
+    with _bar(attempt.settings.epochs, attempt.name) as tick:
+        detector = DistillationDetector(chosen, attempt.settings, training_folder(), tick=tick)
+        detector.fit(normals.learnt.images, held_out=normals.held_out.images)
+    minutes = (time.process_time() - begun) / 60
+    area = auroc_interval(_val_scores(detector))
+    row = {
+        "name": attempt.name,
+        "val_auroc": None if area is None else [area.value, area.low, area.high],
+        "lambda": None if detector.learned is None else detector.learned.balance,
+        "minutes": minutes,
+    }
+    kept.write_text(json.dumps(row), encoding="utf-8")
+    return row
+
+
+@cache
+def nih_normals() -> Normals:
+    """Films without findings: the training split to learn from, the validation split to calibrate on."""
+    return from_dataset("nih", ["train"], ["val"])
+
+
+def _val_scores(detector: DistillationDetector) -> Scored:
+    films = load_films("nih", splits=["val"], min_native_width=DETAIL)
+    scores = detector.scores(as_images(squares(films, DETAIL))).double().numpy()
+    return Scored(any_finding(films)[:, 0], scores, tuple(film.patient for film in films))
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 @app.command()
 def unusualness() -> None:
     """Ship the attempt with the highest AUROC on val."""
-    rows = attempts()
+    rows = [measured(attempt) for attempt in ATTEMPTS]
     best = max(range(len(rows)), key=lambda i: rows[i]["val_auroc"][0])
     chosen = ATTEMPTS[best]
-    chosen_expert = expert_named(chosen.expert, size=chosen.size)
-    normals = from_dataset("nih", ["train"], ["val"])
-    begun = time.perf_counter()
-    with _bar(chosen.settings.epochs, "measuring the time of a fit") as tick:
-        learn(chosen_expert, normals.learnt.images, chosen.settings, tick=tick)
-    measured = {
+    normals = nih_normals()
+    told = {
         "compared_on": VAL,
         "attempts": rows,
-        "fit_minutes": (time.perf_counter() - begun) / 60,
-        "threads": torch.get_num_threads(),
-        "epochs_told": f"{chosen.settings.epochs} epochs of {len(normals.learnt)} films",
+        "fit": f"{rows[best]['minutes']:.0f} minutes of processor time, {chosen.settings.epochs} epochs",
     }
     path = BUILTIN / f"{UNUSUALNESS}.safetensors"
-    make(UNUSUALNESS, path, chosen_expert, normals, chosen.settings, measured=measured, folder=training_folder())
+    chosen_expert = expert_named(chosen.expert, size=chosen.size)
+    with _bar(chosen.settings.epochs, UNUSUALNESS) as tick:
+        make(
+            UNUSUALNESS,
+            path,
+            chosen_expert,
+            normals,
+            chosen.settings,
+            measured=told,
+            folder=training_folder(),
+            tick=tick,
+        )
     sys.stderr.write(f"{path}: {path.stat().st_size} bytes\n")
 
 
