@@ -15,6 +15,7 @@ from ..imaging.radiograph import Radiograph
 from .calibration import Percentile
 from .gate import Judgement, judge
 from .model import AnomalyModel, PointScore, load
+from .reference import Reference, reference_of
 from .shelf import UNUSUALNESS, find, names
 
 
@@ -64,10 +65,21 @@ def detector() -> AnomalyModel | None:
     Raises:
         XrayInterpError: as `model.load`.
     """
-    if UNUSUALNESS not in names():
-        return None
-    path = find(UNUSUALNESS)
-    return _loaded(path, path.stat().st_mtime_ns)
+    return known_detector() if UNUSUALNESS in names() else None
+
+
+def known_detector() -> AnomalyModel:
+    """The detector of unusualness.
+
+    Raises:
+        XrayInterpError: `unknown-model` where this installation has none; as `model.load`.
+    """
+    return _loaded(path := find(UNUSUALNESS), path.stat().st_mtime_ns)
+
+
+def known_reference() -> Reference | None:
+    """What held-out normals look like to the detector of unusualness; None where that was not measured."""
+    return reference_of(known_detector(), find(UNUSUALNESS))
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from ..models import segmenter
 from ..report import anatomy_words
 from ..report.words import method as method_words
 from . import beside, page, services
-from .film import marks_of, viewer_message
+from .film import Layer, marks_of, viewer_message
 from .measuring import Measurement
 from .methods_panel import method_chooser, method_of, research_maps, standing_caution
 from .state import Case
@@ -35,6 +35,7 @@ def film_panel(
     region = None
     if explanation is not None and case.concept is not None and case.concept in explanation.regions:
         region = case.concept, explanation.regions[case.concept]
+    layer = _unusual(case, radiograph) if explanation is not None and case.unusual else None
     message = viewer_message(
         radiograph,
         square,
@@ -43,6 +44,7 @@ def film_panel(
         region=region,
         marks=marks_of(case.note.side, radiograph.source.orientation),
         anatomy=explanation.anatomy if explanation else None,
+        layer=layer,
     )
     with st.container(key="film"):
         film_viewer(message, key="viewer")
@@ -52,6 +54,13 @@ def film_panel(
             _anatomy(explanation)
             _methods(case, explanation)
         _cautions(case, radiograph, explanation)
+
+
+def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
+    """The map of unusualness, made when it is asked for."""
+    with st.spinner("Making the map of unusualness"):
+        made = page.told(services.attempt(lambda: services.unusual(radiograph, case.fit, "gradient")))
+    return None if made is None else made.layer(asked=f"{case.sha256} {case.fit}")
 
 
 def _coming(case: Case, work: Measurement[Explanation]) -> None:
@@ -91,6 +100,8 @@ def _anatomy(explanation: Explanation) -> None:
 def _methods(case: Case, explanation: Explanation) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="methods"):
         method_chooser(case)
+        if explanation.normality is not None and explanation.normality.unusualness is not None:
+            _unusual_toggle(case)
         with st.popover("Model view"):
             size = explanation.model_view.shape[0]
             page.line(f"Exactly what the model saw: {size}×{size} values of grey.")
@@ -98,6 +109,18 @@ def _methods(case: Case, explanation: Explanation) -> None:
                 explanation.model_view, width=448, clamp=True, output_format="PNG",
                 alt=f"The film as the model saw it, {size} by {size} pixels.",
             )  # fmt: skip
+
+
+def _unusual_toggle(case: Case) -> None:
+    key = f"unusual-{case.sha256}"
+
+    def choose() -> None:
+        case.unusual = st.session_state[key]
+
+    st.toggle(
+        "Unusualness", value=case.unusual, key=key, on_change=choose,
+        help="Draws where the film is unlike films without findings, in the place of the map. It knows no finding.",
+    )  # fmt: skip
 
 
 def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None) -> None:
