@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from ..datasets.film import Film
@@ -23,6 +24,7 @@ from ..datasets.films import load_films, load_manifest
 from ..errors import Code, XrayInterpError
 from ..models.storage import as_stored, write_weights
 from ..models.zoo import load_model
+from ..operators.batching import BATCH
 from ..training.films import squares
 from .calibration import Calibration
 from .experts import Expert
@@ -85,7 +87,7 @@ def gaussian_of(rows: Tensor, components: int, weights: Tensor | None = None) ->
     return Gaussian(mean.float(), scale.float(), directions.float(), variances.float(), noise)
 
 
-def _counts(sources: Sequence[str]) -> Tensor:
+def counts_of(sources: Sequence[str]) -> Tensor:
     """How much each film counts, so that every source counts for SHARE of all films or more."""
     films = {name: sources.count(name) for name in set(sources)}
     each = {name: max(1.0, SHARE * len(sources) / count) for name, count in films.items()}
@@ -101,8 +103,8 @@ def as_kept(gaussian: Gaussian) -> dict[str, Tensor]:
 def fit(films: Sequence[Film], design: Design = Design()) -> tuple[Expert, Gaussian]:
     """The network listened to, and the Gaussian of frontal films as the file will hold it."""
     expert = listener(design.network, design.layers, design.detail)
-    rows = features(expert, as_images(squares(films, design.detail)), design.grid)
-    exact = gaussian_of(rows, design.components, _counts([film.dataset for film in films]))
+    rows = _rows(expert, films, design)
+    exact = gaussian_of(rows, design.components, counts_of([film.dataset for film in films]))
     kept = {name: tensor.float() for name, tensor in as_kept(exact).items()}
     return expert, Gaussian(**kept, noise=exact.noise)
 
@@ -127,7 +129,7 @@ def make(path: Path, *, root: Path | None = None) -> GateRecord:
     learnt = [film for name in SOURCES for film in load_films(name, root=root, splits=["train"])]
     expert, gaussian = fit(learnt, design)
     val = [film for name in SOURCES for film in load_films(name, root=root, splits=["val"])]
-    scores = gaussian.scores(features(expert, as_images(squares(val, design.detail)), design.grid)).double().numpy()
+    scores = gaussian.scores(_rows(expert, val, design)).double().numpy()
     threshold = threshold_of(scores, val)
     record = GateRecord(
         network=design.network,
@@ -162,6 +164,12 @@ def passing(scores: Scores, patients: Sequence[str], threshold: float) -> Mappin
     found = Calibration.of(scores, patients).percentile(np.nextafter(threshold, np.inf))
     share = [found.value / 100, found.low / 100, found.high / 100]
     return {"share": share, "films": len(scores), "patients": len(set(patients))}
+
+
+def _rows(expert: Expert, films: Sequence[Film], design: Design) -> Tensor:
+    images = as_images(squares(films, design.detail))
+    parts = track(images.split(BATCH), "features", transient=True)
+    return torch.cat([features(expert, some, design.grid) for some in parts])
 
 
 def _groups(film: Film) -> set[str]:

@@ -28,7 +28,8 @@ def anomaly(case: Case, radiograph: Radiograph) -> None:
     if model is None:
         page.line("This installation has no detector of unusualness.")
         return
-    found = services.normality(radiograph, case.fit).unusualness
+    known = page.told(services.attempt(lambda: services.normality(radiograph, case.fit)))
+    found = None if known is None else known.unusualness
     with st.container(key="anomaly"):
         left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -82,7 +83,7 @@ def _controls(case: Case) -> None:
 def _told(case: Case, made: UnusualMap) -> None:
     area = float(made.set_off(case.share / 100).mean())
     scale = (
-        f"One scale for all films: it ends at {small(made.limit)}, which the maps of 95 % of the reference films stay below."
+        f"One scale for all films: it ends at {small(made.limit)}; the maps of 95 % of reference films stay below."
         if made.common
         else f"The scale is this film's own and ends at {small(made.limit)}: nothing was measured to compare films by."
     )
@@ -123,9 +124,7 @@ def _how_unusual(model: AnomalyModel, found: Unusualness) -> None:
 def _breakdown(model: AnomalyModel, found: Unusualness) -> None:
     with st.container(border=True, key="card-points"):
         page.heading("What gives the score")
-        page.line(
-            "By critical point, from the input to the output: how far values and direction of the features are off."
-        )
+        page.line("By critical point, from input to output: how far values and direction of the features are off.")
         reference = known_reference()
         rows = points_figure(found.points, reference)
         words = "; ".join(

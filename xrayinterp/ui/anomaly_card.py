@@ -15,6 +15,8 @@ _EXPERTS = {
     None: "whether it was trained on labels of radiographs is not known",
 }
 _TERMS = {"both": "values and direction", "value": "values alone", "direction": "direction alone"}
+_FUSIONS = {"sum": "summed as they are", "standardised": "each in standard deviations of held-out reference films"}
+_LAMBDA = "by calibration, both weigh the same on the untrained cloner"
 
 
 def normal_card(model: AnomalyModel) -> None:
@@ -38,9 +40,9 @@ def _fit(model: AnomalyModel) -> None:
             ("Cloner", f"{record.settings.cloner}, {len(record.curve)} epochs, seed {record.settings.seed}"),
             (
                 "Compared",
-                f"{_TERMS[record.settings.terms]} of the features, {record.settings.fusion} over critical points",
+                f"{_TERMS[record.settings.terms]} of the features, {_FUSIONS[record.settings.fusion]}",
             ),
-            ("Lambda", f"{record.balance:.3g}: both terms weigh the same on the untrained cloner"),
+            ("Lambda", f"{record.balance:.3g} weighs values against direction; {_LAMBDA}"),
             ("Percentiles", f"among {record.calibration.description}"),
             ("Films seen at", f"{record.detail} px"),
         ]

@@ -1,4 +1,4 @@
-"""How unusual a film is as Plotly figures: its place among reference films, and what each critical point gives. Pure."""
+"""How unusual a film is as Plotly figures: its place among reference films, and what gives the score. Pure."""
 
 from __future__ import annotations
 

@@ -29,10 +29,7 @@ def held_back(case: Case, radiograph: Radiograph) -> bool:
 
 def _reason(case: Case) -> None:
     st.html(f'<div class="xi-gate" role="alert"><h2>{NOT_A_CHEST}</h2></div>')
-    page.line(
-        "A model gives scores to any picture. On one like this they mean nothing, so they are not shown unasked.",
-        "strong",
-    )
+    page.line("A model gives scores to any picture. On one like this they mean nothing, so they wait for your word.")
     page.line("If it is one, check that it is upright, that bone is white, and that both lungs are in the picture.")
     st.button("Show anyway", key=f"show-anyway-{case.sha256}", on_click=case.say, kwargs={"shown": True})
     card = gate_record.card()

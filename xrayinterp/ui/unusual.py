@@ -51,11 +51,9 @@ class UnusualMap:
     def _alt(self) -> str:
         if not self.values.any():
             return "Map of unusualness: zero everywhere."
-        (row, column), (height, width) = (
-            np.unravel_index(int(self.values.argmax()), self.values.shape),
-            self.values.shape,
-        )
-        return f"Map of unusualness, strongest in the {place(((row + 0.5) / height, (column + 0.5) / width))}."
+        at = np.unravel_index(int(self.values.argmax()), self.values.shape)
+        row, column = ((float(i) + 0.5) / n for i, n in zip(at, self.values.shape, strict=True))
+        return f"Map of unusualness, strongest in the {place((row, column))} of the square that the detector saw."
 
 
 def made(radiograph: Radiograph, fit: Fit, way: str) -> UnusualMap:
