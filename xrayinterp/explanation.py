@@ -16,6 +16,8 @@ from torch import Tensor
 from .anatomy import Anatomy, anatomy_of
 from .anomaly.gate import with_warning
 from .anomaly.normality import Normality, normality_of
+from .anomaly.sensitivity import LAMP as WEIGHTS
+from .anomaly.sensitivity import unusualness_trust
 from .attribution import Forward, native_map
 from .attribution.registry import method_named
 from .dissection.atlas import Atlas
@@ -220,10 +222,13 @@ def explain(
         warnings=(*warned, *_warnings(radiograph, chosen)),
         provenance=_provenance(run, known, settings, seed),
         reader=dict(reader or {}),
-        trust=tuple(
-            map_trust(run, target, method, values, seed=seed, lamps=lamps, semantic=semantic)
-            for method, values in settings.items()
-            if lamps
+        trust=(
+            *(
+                map_trust(run, target, method, values, seed=seed, lamps=lamps, semantic=semantic)
+                for method, values in settings.items()
+                if lamps
+            ),
+            *(unusualness_trust(radiograph, fit, seed=seed) if found is not None and WEIGHTS in lamps else ()),
         ),
         anatomy=_anatomy(radiograph, frame(*radiograph.shape, fit), maps, regions, anatomy),
         layers=tuple(at_layer(run, target, layer, known) for layer in dict.fromkeys(layers)),

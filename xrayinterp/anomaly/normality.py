@@ -12,7 +12,9 @@ from pathlib import Path
 
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph
+from ..models.registry import describe, model_names
 from .calibration import Percentile
+from .files import read_record
 from .gate import Judgement, judge
 from .model import AnomalyModel, PointScore, load
 from .reference import Reference, reference_of
@@ -60,12 +62,12 @@ def unusualness(model: AnomalyModel, radiograph: Radiograph, fit: Fit = "crop") 
 
 
 def detector() -> AnomalyModel | None:
-    """The detector of unusualness, read once; None where this installation has none.
+    """The detector of unusualness, read once; None where this installation lacks it or the network it was fitted to.
 
     Raises:
         XrayInterpError: as `model.load`.
     """
-    return known_detector() if UNUSUALNESS in names() else None
+    return known_detector() if UNUSUALNESS in names() and _at_home(find(UNUSUALNESS)) else None
 
 
 def known_detector() -> AnomalyModel:
@@ -80,6 +82,14 @@ def known_detector() -> AnomalyModel:
 def known_reference() -> Reference | None:
     """What held-out normals look like to the detector of unusualness; None where that was not measured."""
     return reference_of(known_detector(), find(UNUSUALNESS))
+
+
+def _at_home(path: Path) -> bool:
+    """Whether the model that a detector was fitted to is the one of that name here."""
+    expert = read_record(path).expert
+    if expert.kind != "model":
+        return True
+    return expert.name in model_names() and describe(expert.name).card.sha256 == expert.sha256
 
 
 @lru_cache(maxsize=2)

@@ -9,12 +9,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..evaluation.lamps import LAMPS, Reading
+from ..evaluation.lamps import LAMPS, MapTrust, Reading
 from ..evaluation.similarity import spearman
 from ..imaging.geometry import Fit, FloatImage
 from ..imaging.radiograph import Radiograph
 from .distillation import DistillationDetector
 from .model import AnomalyModel
+from .normality import detector
+from .shelf import UNUSUALNESS
 
 LAMP = "follows-weights"
 DRAWS = 3
@@ -37,6 +39,12 @@ def follows_weights(
     value = sum(known) / len(known)
     words = f"Spearman's rho {value:.2f} with maps of {len(known)} cloners that forgot what is normal."
     return Reading(LAMP, LAMPS[LAMP].state(value), value, None, words, details)
+
+
+def unusualness_trust(radiograph: Radiograph, fit: Fit = "crop", *, seed: int = 0) -> tuple[MapTrust, ...]:
+    """The trust strip of the built-in detector's map, which has this one lamp; none where there is no detector."""
+    model = detector()
+    return () if model is None else (MapTrust(UNUSUALNESS, (follows_weights(model, radiograph, fit, seed=seed),)),)
 
 
 def permuted(detector: DistillationDetector, seed: int) -> Iterator[DistillationDetector]:

@@ -17,8 +17,8 @@ from .charts import chart
 from .figures_anomaly import histogram_figure, point_name, points_figure
 from .film import viewer_message
 from .state import Case
-from .trust_panel import lamp_card
 from .unusual import UnusualMap
+from .unusual_trust import unusual_trust
 from .viewer_component import film_viewer
 
 
@@ -53,7 +53,7 @@ def _where(case: Case, radiograph: Radiograph) -> None:
         page.problem(made)
         return
     _told(case, made)
-    _lamp(case, radiograph)
+    unusual_trust(case, radiograph, case.way)
 
 
 def _controls(case: Case) -> None:
@@ -63,7 +63,7 @@ def _controls(case: Case) -> None:
     def set_off() -> None:
         case.share = st.session_state["share"]
 
-    with st.container(horizontal=True, vertical_alignment="center", key="ways"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="ways"):
         st.segmented_control(
             "How the map is made", list(METHODS), default=case.way, key="way", on_change=choose, required=True,
             format_func=METHODS.__getitem__, label_visibility="collapsed",
@@ -89,20 +89,6 @@ def _told(case: Case, made: UnusualMap) -> None:
     )
     page.line(f"Outlined, after an opening: {percent(area, 1)} of what the detector saw. {scale}")
     page.line(FLAGS)
-
-
-def _lamp(case: Case, radiograph: Radiograph) -> None:
-    key = f"lamp-{case.sha256}-{case.way}-{case.fit}"
-    with st.container(key="anomaly-lamp"):
-        if st.session_state.get(key):
-            with st.spinner("Measuring"):
-                reading = page.told(services.attempt(lambda: services.unusual_lamp(radiograph, case.fit, case.way)))
-            if reading is not None:
-                st.html(f'<ul class="xi-lamps" aria-label="Trust in this map">{lamp_card(reading)}</ul>')
-            return
-        if st.button("Measure whether this map follows what was learned", key=f"measure-{key}"):
-            st.session_state[key] = True
-            st.rerun()
 
 
 def _how_unusual(model: AnomalyModel, found: Unusualness) -> None:

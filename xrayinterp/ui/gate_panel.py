@@ -12,9 +12,14 @@ from . import page
 from .state import Case
 
 
+def is_held_back(case: Case, radiograph: Radiograph) -> bool:
+    """Whether this film's scores are kept behind a button."""
+    return WARNING in radiograph.warnings and not case.note.shown
+
+
 def held_back(case: Case, radiograph: Radiograph) -> bool:
-    """Whether this film's scores are kept behind a button: then the film is drawn with the reason beside it."""
-    if WARNING not in radiograph.warnings or case.note.shown:
+    """`is_held_back`; then the film is drawn with the reason beside it."""
+    if not is_held_back(case, radiograph):
         return False
     from .film_panel import film_panel  # imports what a film needs
 
