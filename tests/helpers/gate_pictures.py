@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,20 +13,20 @@ from torch import Tensor
 
 from xrayinterp.anomaly.kinds import out_kind
 from xrayinterp.datasets.phantom import EXAMPLES, phantom
-from xrayinterp.models.prepare import as_square, resize
+from xrayinterp.models.prepare import as_square
 
 
 @lru_cache(maxsize=1)
-def phantoms(count: int = 8, size: int = 128) -> Tensor:
+def phantoms(count: int = 4, size: int = 128) -> Tensor:
     """Synthetic films (N, 1, size, size) of both views."""
-    films = [phantom(700 + i, size=256, view="AP" if i % 2 else "PA").pixels for i in range(count)]
-    return torch.cat([resize(as_square(film), size) for film in films]).clamp(0, 1)
+    films = [phantom(700 + i, size=size, view="AP" if i % 2 else "PA").pixels for i in range(count)]
+    return torch.cat([as_square(film) for film in films])
 
 
 @lru_cache(maxsize=1)
 def chest_png() -> bytes:
-    """The first synthetic example."""
-    return EXAMPLES[0].png()
+    """A synthetic film, smaller than the examples."""
+    return replace(EXAMPLES[0], size=256).png()
 
 
 def photograph_png(size: int = 400) -> bytes:
