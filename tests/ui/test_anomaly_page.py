@@ -58,6 +58,16 @@ def test_a_photograph_waits_and_is_shown_when_asked_for(app: AppTest) -> None:
     assert "percentile of the No Finding reference. Not a sign of health." in text(at)
 
 
+def test_a_photograph_waits_beside_another_film_too(app: AppTest) -> None:
+    at = upload(app, ("film.png", chest_png()), ("photo.png", photograph_png()))
+    at.switch_page("xrayinterp/ui/pages/compare.py").run()
+    next(c for c in at.get("button_group") if c.key == "comparing").set_value("films")
+    at.run()
+    assert not at.exception
+    assert "One of these films waits." in text(at)
+    assert "Change of each logit" not in text(at)
+
+
 @pytest.mark.parametrize("place", ["compare", "pathways", "anomaly"])
 def test_scores_of_a_photograph_wait_on_every_page(app: AppTest, place: str) -> None:
     at = upload(app, ("photo.png", photograph_png()))

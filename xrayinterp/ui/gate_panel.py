@@ -9,12 +9,12 @@ from ..anomaly.gate_record import WARNING
 from ..imaging.radiograph import Radiograph
 from ..report.normality_words import NOT_A_CHEST
 from . import page
-from .state import Case
+from .state import Case, Notes
 
 
 def is_held_back(case: Case, radiograph: Radiograph) -> bool:
     """Whether this film's scores are kept behind a button."""
-    return WARNING in radiograph.warnings and not case.note.shown
+    return WARNING in radiograph.warnings and not case.notes.get(radiograph.sha256, Notes()).shown
 
 
 def held_back(case: Case, radiograph: Radiograph) -> bool:

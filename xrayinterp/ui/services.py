@@ -129,11 +129,18 @@ def normality(radiograph: Radiograph, fit: Fit) -> Normality:
     return _normality(radiograph.sha256, radiograph.recipe, fit, _radiograph=radiograph)
 
 
+@st.cache_resource(show_spinner=False)
+def _maps_alone() -> Lock:
+    """The detector is shared by all sessions; whoever makes maps with it holds this."""
+    return Lock()
+
+
 @st.cache_resource(scope="session", max_entries=24, ttl=3600, show_spinner=False)
 def _unusual(sha256: str, recipe: str, detector: str, fit: Fit, way: str, _radiograph: Radiograph) -> UnusualMap:
     from .unusual import made
 
-    return made(_radiograph, fit, way)
+    with _maps_alone():
+        return made(_radiograph, fit, way)
 
 
 def unusual(radiograph: Radiograph, fit: Fit, way: str) -> UnusualMap:
@@ -153,7 +160,8 @@ def _unusual_lamp(sha256: str, recipe: str, fit: Fit, way: str, _radiograph: Rad
     from ..anomaly.normality import known_detector
     from ..anomaly.sensitivity import follows_weights
 
-    return follows_weights(known_detector(), _radiograph, fit, way=way)
+    with _maps_alone():
+        return follows_weights(known_detector(), _radiograph, fit, way=way)
 
 
 def unusual_lamp(radiograph: Radiograph, fit: Fit, way: str) -> Reading:
