@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
+from xrayinterp.anomaly.baselines.centre import Centre
 from xrayinterp.anomaly.baselines.features import drawn, patches
 from xrayinterp.anomaly.baselines.gaussian import GaussianPerPosition, shrunk_covariance
 from xrayinterp.anomaly.baselines.nearest import NearestNeighbour, coreset
@@ -176,3 +177,13 @@ def test_the_upper_line_is_the_models_own_logit() -> None:
     maps = made.maps(images)
     assert maps.shape == images.shape
     assert float(maps.min()) >= 0
+
+
+def test_the_control_looks_at_no_image() -> None:
+    made = Centre().fit(constant(0.5))
+    assert made.scores(noisy(0, 3)).tolist() == [0, 0, 0]
+    maps = made.maps(noisy(0, 3))
+    assert maps.shape == (3, 1, SIZE, SIZE)
+    assert torch.equal(maps, made.maps(noisy(1, 3)))
+    assert torch.allclose(maps, maps.flip((2, 3)))
+    assert float(maps[0, 0, SIZE // 2, SIZE // 2]) > float(maps[0, 0, 0, 0]) > 0

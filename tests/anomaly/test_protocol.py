@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from helpers.picture_replicas import PICTURE_REPLICAS
 from torch import Tensor
 
 from xrayinterp.anomaly import protocol_conduct
+from xrayinterp.anomaly.distillation import DistillationDetector
 from xrayinterp.anomaly.kinds import KINDS
 from xrayinterp.anomaly.protocol import ALL, Measured, Outcome, Task, Trial, by_pixel, examine
 from xrayinterp.anomaly.protocol_conduct import Plan, conduct
@@ -345,7 +346,26 @@ def test_detectors_by_name() -> None:
         assert caught.value.code is Code.BAD_OPTION
 
 
-@pytest.mark.parametrize("name", [one.name for one in detectors_named(["all"])])
+FORMS = ("value", "direction", "standardised", "position", "equal")
+"""Forms of the distillation that differ from others in settings alone."""
+
+
+def test_forms_differ_in_what_they_say() -> None:
+    made = {
+        n.method.name: n.method.make(Setup("compact", 32, 100, 7)) for n in detectors_named(["distillation", *FORMS])
+    }
+    assert all(isinstance(one, DistillationDetector) for one in made.values())
+    settings = {name: asdict(one.settings) for name, one in made.items() if isinstance(one, DistillationDetector)}
+    usual = settings["distillation"]
+    changed = {name: {k for k, v in of.items() if v != usual[k]} for name, of in settings.items()}
+    assert changed == {
+        "distillation": set(), "value": {"terms"}, "direction": {"terms"}, "standardised": {"fusion"},
+        "position": {"direction"}, "equal": {"cloner"},
+    }  # fmt: skip
+    assert (usual["seed"], usual["batch"], usual["epochs"]) == (7, 12, 125)
+
+
+@pytest.mark.parametrize("name", [n.name for n in detectors_named(["all"]) if n.method.name not in FORMS])
 def test_every_detector_runs_on_a_small_task(name: str) -> None:
     (named,) = detectors_named([name])
     rng = np.random.default_rng(0)

@@ -7,7 +7,17 @@ import pytest
 
 from xrayinterp.anomaly.protocol import ALL
 from xrayinterp.anomaly.protocol_lines import Line, Place, plain
-from xrayinterp.anomaly.protocol_questions import QUESTIONS, Answer, Question, answers, asked, in_words, signed
+from xrayinterp.anomaly.protocol_questions import (
+    QUESTIONS,
+    Answer,
+    Question,
+    answers,
+    asked,
+    at_a_glance,
+    experts_compared,
+    in_words,
+    signed,
+)
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, 400)
 
@@ -73,7 +83,7 @@ def test_in_words(verdicts: tuple[int, ...], start: str) -> None:
 
 
 def test_numbers_as_text() -> None:
-    assert (plain(0.5), plain(1.0), plain(0.0004)) == (".500", "1.00", ".000")
+    assert (plain(0.5), plain(1.0), plain(0.0004)) == (".500", "1.000", ".000")
     assert (signed(0.021), signed(-0.004)) == ("+.021", "−.004")
     assert (signed(-0.0001), signed(float("nan"))) == (".000", "–")
 
@@ -85,3 +95,22 @@ def test_every_question_names_methods_and_ways_that_are_there() -> None:
         for method, way in (question.first, question.second):
             assert way in METHODS[method].views(32)
     assert asked([]) == []
+
+
+def test_at_a_glance_takes_the_best_of_each_side_and_leaves_out_who_was_told() -> None:
+    found = [
+        line("distillation@compact", 0.60), line("standardised@compact", 0.65), line("nearest@random", 0.62),
+        line("gaussian@compact", 0.61), line("weak", 0.90), line("centre", 0.95),
+    ]  # fmt: skip
+    told = at_a_glance(found)
+    assert len(told) == 3
+    assert "`standardised@compact` .650 | `nearest@random` .620 | +.030 (+.030 to +.030) | better" in told[2]
+    assert at_a_glance(found[:2]) == at_a_glance(found[4:]) == []
+
+
+def test_experts_are_compared_within_a_method() -> None:
+    found = [line("distillation@compact", 0.6), line("distillation@random", 0.5), line("nearest@random", 0.7)]
+    told = experts_compared(found)
+    assert sum("less" in row for row in told) == 1
+    assert "compact less random | +.100" in told[-2]
+    assert experts_compared(found[1:]) == []

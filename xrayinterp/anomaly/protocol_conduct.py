@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 from .protocol import Outcome, Task, examine
@@ -73,29 +74,28 @@ def conduct(
     Returns:
         How many cells are still missing: in work elsewhere, or not begun for the budget's sake.
     """
-    cells = Cells(out / "cells")
-    begun = time.monotonic()
-    last: Task | None = None
+    cells, begun = Cells(out / "cells"), time.monotonic()
+    loaded = lru_cache(maxsize=1)(lambda family, part: family.load(part, planned.loading))
     for family, part, named, cell in planned.cells():
         late = budget is not None and time.monotonic() - begun > budget
         if not late and not cells.file(cell).is_file():
-            task = last if last is not None and last.name == part else family.load(part, planned.loading)
-            last = task
-            _measure(cells, cell, task, named, planned.size(family), planned.effort, device, told)
+            setup = partial(
+                Setup, named.expert, planned.size(family), seed=cell.seed, device=device, effort=planned.effort
+            )
+            measured = partial(_measure, partial(loaded, family, part), named, setup)
+            if cells.carry_out(cell, measured):
+                told(_line(cell, cells.outcome(cell)))
         tick()
     write(planned, cells, out)
     return sum(not cells.file(cell).is_file() for *_, cell in planned.cells())
 
 
-def _measure(
-    cells: Cells, cell: Cell, task: Task, named: Named, size: int, effort: float, device: str,
-    told: Callable[[str], None],
-) -> None:  # fmt: skip
-    def measure() -> Outcome:
-        setup = Setup(named.expert, size, len(task.train), cell.seed, device, effort)
-        return examine(task, named.method.make(setup), named.method.views(size))
+def _measure(load: Callable[[], Task], named: Named, setup: Callable[..., Setup]) -> Outcome:
+    task = load()
+    detector = named.method.make(setup(normals=len(task.train)))
+    return examine(task, detector, named.method.views(task.train.shape[-1]))
 
-    if cells.carry_out(cell, measure):
-        outcome = cells.outcome(cell)
-        seconds = "" if outcome is None else f"{outcome.fit_seconds:.0f} s"
-        told(f"{cell.task} {cell.detector} seed {cell.seed}: {seconds}")
+
+def _line(cell: Cell, outcome: Outcome | None) -> str:
+    seconds = "" if outcome is None else f": fitted in {outcome.fit_seconds:.0f} s"
+    return f"{cell.task} {cell.detector} seed {cell.seed}{seconds}"

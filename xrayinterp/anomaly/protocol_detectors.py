@@ -19,7 +19,10 @@ DEFAULT_EXPERT = "compact"
 SMALLEST = 64
 BATCH = 64
 STEPS = 1000
-"""Steps of a training at an effort of 1; the autoencoder, whose steps are cheap, takes twice as many."""
+"""Steps of a training at an effort of 1; the autoencoder, whose steps are cheap, takes twice as many.
+
+A step takes BATCH images or, where there are few, an eighth of them.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,22 @@ def experts() -> tuple[str, ...]:
     return (*NAMES, *model_names())
 
 
+LEARNED = MappingProxyType(
+    {
+        "vgg16": "photographs of ImageNet",
+        "self-supervised": "films without labels",
+        "random": "nothing",
+        "random-vgg16": "nothing",
+    }
+)
+"""What experts that are no chest models learned from."""
+
+
+def learned_from(expert: str) -> str:
+    """What an expert learned from; one that was told of findings is marked label-informed."""
+    return LEARNED.get(expert, "labels of radiographs (label-informed)") if expert else ""
+
+
 def detectors_named(names: Sequence[str]) -> list[Named]:
     """Detectors of names such as `nearest`, `nearest@random`, or `all` and `all@random` (every method).
 
@@ -127,8 +146,9 @@ def _distillation(*, last: bool = False, **changes: Any) -> Callable[[Setup], De
         from .fitting import Settings
 
         expert = expert_of(setup)
-        epochs = STEPS * setup.effort * min(BATCH, setup.normals) / setup.normals
-        settings = Settings(**{**changes, "epochs": max(2, round(epochs)), "batch": BATCH, "seed": setup.seed})
+        batch = min(BATCH, max(8, setup.normals // 8), setup.normals)
+        epochs = STEPS * setup.effort / (setup.normals // batch)
+        settings = Settings(**{**changes, "epochs": max(2, round(epochs)), "batch": batch, "seed": setup.seed})
         if last:
             settings = settings.last_only(expert)
         return DistillationDetector(expert, settings, device=setup.device)
@@ -152,6 +172,12 @@ def _reconstruction(setup: Setup) -> Detector:
     from .baselines.reconstruction import Reconstruction
 
     return Reconstruction(steps=max(1, round(2 * STEPS * setup.effort)), seed=setup.seed, device=setup.device)
+
+
+def _centre(setup: Setup) -> Detector:
+    from .baselines.centre import Centre
+
+    return Centre()
 
 
 def _weak(setup: Setup) -> Detector:
@@ -195,6 +221,7 @@ METHODS: Mapping[str, DetectorMethod] = MappingProxyType(
             ),
             DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest),
             DetectorMethod("gaussian", "Gaussian per position (PaDiM-like)", _gaussian),
+            DetectorMethod("centre", "control that looks at no image", _centre, reads=False, seeded=False),
             DetectorMethod("reconstruction", "small autoencoder", _reconstruction, reads=False),
             DetectorMethod(
                 "weak", "supervised: model `weak`, told of findings", _weak, reads=False, seeded=False, films=True

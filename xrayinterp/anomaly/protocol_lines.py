@@ -131,5 +131,5 @@ def told(line: Line) -> str:
 
 
 def plain(value: float) -> str:
-    """Three decimals without the nought before them."""
-    return f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.2f}"
+    """Three decimals without the nought before them: ".912", "1.000"."""
+    return f"{value:.3f}".removeprefix("0")

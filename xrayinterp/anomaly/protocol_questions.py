@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from ..evaluation.tables import markdown
 from .protocol import ALL, METRICS
 from .protocol_lines import Line, interval, plain
 
+DISTILLED = "distillation"
+BASELINES = ("nearest", "gaussian", "reconstruction")
+"""Methods that are told nothing but which images are normal."""
+APART = ("centre", "weak")
+"""A control, and a model that was told more."""
 Side = tuple[str, str]
 """A method and the way its maps are made."""
 
@@ -58,6 +64,7 @@ QUESTIONS = (
         "Does the changed distillation beat a Gaussian per position?",
         ("position-standardised", "difference"), ("gaussian", "own"),
     ),
+    Question("Do its maps find more than a blob in the middle?", ("distillation", "gradient"), ("centre", "own")),
     Question("Does the distillation reach the supervised model?", ("distillation", "gradient"), ("weak", "own")),
 )  # fmt: skip
 """What is asked of every run, as far as it has both sides."""
@@ -86,16 +93,52 @@ class Answer:
 
 
 def answers(question: Question, found: Sequence[Line]) -> list[Answer]:
-    """All comparisons of a question that a run allows, on the groups of all anomalies.
-
-    Of families of several tasks the mean is compared.
-    """
-    whole = {line.place.family for line in found if not line.place.task}
-    kept = [
-        line for line in found if line.place.group == ALL and (not line.place.task or line.place.family not in whole)
-    ]
+    """All comparisons of a question that a run allows, on the groups of all anomalies."""
+    kept = overall(found)
     pairs = [(first, second) for first in kept if _is(first, question.first) for second in kept]
     return [_answer(first, second) for first, second in pairs if _beside(first, second, question.second)]
+
+
+def overall(found: Sequence[Line]) -> list[Line]:
+    """Lines of all anomalies together; of families of several tasks their means."""
+    whole = {line.place.family for line in found if not line.place.task}
+    return [
+        line for line in found if line.place.group == ALL and (not line.place.task or line.place.family not in whole)
+    ]
+
+
+def experts_compared(found: Sequence[Line]) -> list[str]:
+    """Lines: each method with one expert less the same with another."""
+    kept = [line for line in overall(found) if _method(line)[0] in (DISTILLED, *BASELINES) and _method(line)[1]]
+    body = []
+    for first, second in combinations(kept, 2):
+        if first.place == second.place and _method(first)[0] == _method(second)[0]:
+            one = _answer(first, second)
+            names = f"{one.expert} less {_method(second)[1]}"
+            told = [names, one.told, one.verdict]
+            body.append([one.place, METRICS[one.metric], _method(first)[0], first.place.view, *told])
+    if not body:
+        return []
+    head = ["on", "metric", "method", "map", "experts", "difference", ""]
+    return ["### Does it matter what the expert learned?", "", *markdown(head, body), ""]
+
+
+def at_a_glance(found: Sequence[Line]) -> list[str]:
+    """Lines: on every trial the best form of distillation beside the best baseline that was told nothing."""
+    places: dict[tuple[str, str, str, str], list[Line]] = {}
+    for line in overall(found):
+        at = line.place
+        places.setdefault((at.family, at.task, at.trial, at.metric), []).append(line)
+    body = []
+    for of in places.values():
+        rivals = [line for line in of if _method(line)[0] in BASELINES]
+        forms = [line for line in of if _method(line)[0] not in (*BASELINES, *APART)]
+        if rivals and forms:
+            first, second = (max(side, key=lambda line: line.value) for side in (forms, rivals))
+            one = _answer(first, second)
+            body.append([one.place, METRICS[one.metric], _named(first), _named(second), one.told, one.verdict])
+    head = ["on", "metric", "best distillation", "best baseline", "difference", ""]
+    return markdown(head, body) if body else []
 
 
 def asked(found: Sequence[Line]) -> list[str]:
@@ -121,6 +164,11 @@ def in_words(comparisons: Sequence[Answer]) -> str:
         else "No"
     )  # fmt: skip
     return f"{start}: of {len(comparisons)} comparisons {told}."
+
+
+def _named(line: Line) -> str:
+    view = f", {line.place.view}" if line.place.view else ""
+    return f"`{line.detector}`{view} {plain(line.value)}"
 
 
 def _is(line: Line, side: Side) -> bool:

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from ..evaluation.tables import markdown
 from .protocol import ALL, METRICS
+from .protocol_detectors import learned_from
 from .protocol_lines import Line, lines, told
-from .protocol_questions import asked
+from .protocol_questions import asked, at_a_glance, experts_compared
 
 if TYPE_CHECKING:
     from .protocol_conduct import Plan
@@ -36,21 +37,31 @@ def report(planned: Plan, found: Sequence[Line], cells: Cells) -> list[str]:
     out = [
         "# Anomaly detection",
         "",
-        f"Detectors learn from normal images alone. Means over {planned.seeds} seeds with 95 % intervals over patients "
-        f"(images, where there are none), all detectors on the same {_resamples(found)} resamples. Higher is better; a "
-        "map without information has .50 AUROC and .15 per-region overlap.",
+        f"Detectors learn from normal images alone. Means over seeds ({planned.seeds}) with 95 % intervals over "
+        f"patients (images, where there are none), all detectors on the same {_resamples(found)} resamples. Higher is "
+        "better; a map without information has .50 AUROC and .15 per-region overlap.",
     ]
     if missing:
         out += ["", f"**{missing} of {len(planned.cells())} are not measured yet.**"]
+    glance = at_a_glance(found)
+    if glance:
+        out += [
+            "",
+            "## At a glance",
+            "",
+            *glance,
+            "",
+            "Each is the best of its side on these images, which flatters both.",
+        ]
     for family in dict.fromkeys(family for family, _ in planned.tasks):
         of = [line for line in found if line.place.family == family.name]
         if of:
             out += ["", f"## {family.title[:1].upper()}{family.title[1:]}", ""]
             out += [f"Images of {planned.size(family)} pixels.", "", *_family(of)]
-    questions = asked(found)
+    questions = [*asked(found), *experts_compared(found)]
     if questions:
         out += ["", "## Questions", "", "First less second, on the same images; seeds averaged.", "", *questions]
-    return [*out, "", "## Cost", "", *_cost(planned, cells)]
+    return [*out, "", "## Detectors and what they cost", "", *_cost(planned, cells)]
 
 
 def _family(of: Sequence[Line]) -> list[str]:
@@ -91,8 +102,10 @@ def _cost(planned: Plan, cells: Cells) -> list[str]:
             if known:
                 fit = np.median([one.fit_seconds for one in known])
                 score = np.median([one.seconds_per_thousand for one in known])
-                body.append([family.name, f"`{named.name}`", named.method.title, f"{fit:.1f}", f"{score:.1f}"])
-    return markdown(["tasks", "detector", "", "seconds to fit", "seconds for 1000 images"], body)
+                words = [named.method.title, learned_from(named.expert)]
+                body.append([family.name, f"`{named.name}`", *words, f"{fit:.1f}", f"{score:.1f}"])
+    head = ["tasks", "detector", "", "its expert learned from", "seconds to fit", "seconds for 1000 images"]
+    return markdown(head, body)
 
 
 _SCHEMA = pa.schema(
