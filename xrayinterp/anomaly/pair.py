@@ -36,8 +36,11 @@ class Pair(nn.Module):
 
     def discrepancies(self, images: Tensor) -> Discrepancies:
         """Both terms at every point, (N, P) each, without a graph."""
-        with torch.no_grad():
-            return discrepancies(*self.maps(images), self.direction)
+        with torch.inference_mode():
+            found = discrepancies(*self.maps(images), self.direction)
+        return Discrepancies(
+            found.value.clone(), found.direction.clone()
+        )  # made outside, so that they may enter graphs
 
 
 class Flattened(nn.Module):

@@ -36,7 +36,7 @@ def leanly(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, A
     """The result of a call, computed as within `Lean`: for a mode that meets every call itself."""
     if func in _CONVOLUTIONS:
         given = dict(zip(_CONVOLUTION, args, strict=False)) | dict(kwargs)
-        if _is_pointwise(given["input"], given["weight"]):
+        if given.get("bias") is None and _is_pointwise(given["input"], given["weight"]):
             return func(**given | {"dilation": 2})
     if func is F.batch_norm:
         given = dict(zip(_NORM, args, strict=False)) | dict(kwargs)
@@ -64,7 +64,7 @@ def _is_pointwise(x: Tensor, weight: Tensor) -> bool:
     """True for a 1 x 1 kernel that oneDNN may take.
 
     ATen gives it fewer than 16 samples on one thread only where the kernel is dilated; a 1 x 1 kernel has no gaps to
-    widen, so dilation changes nothing else.
+    widen, so dilation changes nothing else. With a bias ATen would take a slow path of its own instead.
     """
     onednn = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     return onednn and weight.shape[2:] == (1, 1)
