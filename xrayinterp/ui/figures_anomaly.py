@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from ..report.words import small
+from ..report.words import plain
 from .figures_lines import GRID
 from .figures_parts import BAND, MUTED, QUIET, TEXT, TRACK, Scale, bars_of, label_at, laid_out, layout, tick, value_at
 
@@ -23,8 +23,8 @@ ACCENT = "#4fb3bf"
 
 
 def histogram_figure(scores: npt.NDArray[np.float64], score: float, *, height: int = 170) -> go.Figure:
-    """How many reference films have which score, and a line where this film is; scores above all end the last bar."""
-    low, high = float(scores.min()), float(max(scores.max(), score))
+    """How many reference films have which score, and a line where this film is."""
+    low, high = float(min(scores.min(), score)), float(max(scores.max(), score))
     counts, edges = np.histogram(scores, bins=BINS, range=(low, high if high > low else low + 1))
     figure = go.Figure(
         go.Bar(
@@ -62,7 +62,7 @@ def points_figure(points: Sequence[PointScore], reference: Reference | None) -> 
     figure.add_trace(bars_of([(y, at(0.0), at(value)) for y, (_, value, _) in enumerate(rows)], ACCENT, 0.22))
     for y, (name, value, _) in enumerate(rows):
         figure.add_annotation(label_at(y, escape(name), TEXT))
-        figure.add_annotation(value_at(y, small(value), TEXT))
+        figure.add_annotation(value_at(y, plain(value, 3), TEXT))
     return laid_out(figure, len(rows), [tick(y, at(value), "#ffffff") for y, (_, value, _) in enumerate(rows)])
 
 

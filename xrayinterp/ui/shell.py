@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ..anomaly.gate_record import WARNING
 from ..imaging.radiograph import Radiograph
 from ..report.words import readable
 from . import page, services
@@ -32,7 +33,11 @@ def film_on_screen() -> tuple[Case, Radiograph] | None:
         return None
     toolbar(case)
     preparing.join()  # two threads that import the same packages may see them half made
-    return None if held_back(case, radiograph) else (case, radiograph)
+    if held_back(case, radiograph):
+        return None
+    if WARNING in radiograph.warnings:
+        page.line(WARNING.message, "caution")
+    return case, radiograph
 
 
 def model_on_screen() -> Case:
