@@ -23,6 +23,7 @@ from xrayinterp.cli import main
 from xrayinterp.errors import Code
 from xrayinterp.explanation import Explanation, explain
 from xrayinterp.imaging.reader import read
+from xrayinterp.report.content import content
 from xrayinterp.report.document import read_document, to_document
 from xrayinterp.report.normality_words import NO_SIGN, ordinal, percentile_line, place
 from xrayinterp.report.pdf import render_pdf
@@ -178,6 +179,17 @@ def test_the_lamp_permutes_the_cloner_and_leaves_the_detector(explained: Explana
     assert other.learned is not None
     key = next(name for name, tensor in before.items() if tensor.ndim == 4)
     assert bool((other.learned.cloner.state_dict()[key].flatten().sort()[0] == before[key].flatten().sort()[0]).all())
+
+
+def test_the_strip_of_the_map_is_in_explanation_document_and_report(explained: Explanation) -> None:
+    lamps = ("follows-weights",)
+    found = explain(explained.radiograph, "compact", ("gradient",), anatomy=False, trust=lamps)
+    assert [strip.method for strip in found.trust] == ["gradient", "unusualness"]
+    told = [(one.method, one.lamp) for one in to_document(found).trust]
+    assert told == [("gradient", "follows-weights"), ("unusualness", "follows-weights")]
+    strips = content(found)["trust"]["strips"]
+    assert [strip["method"] for strip in strips] == ["Gradient", "Unusualness"]
+    assert explained.trust == ()
 
 
 # --------------------------------------------------------------------------------------------------------- commands

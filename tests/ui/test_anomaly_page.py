@@ -79,10 +79,10 @@ def test_scores_of_a_photograph_wait_on_every_page(app: AppTest, place: str) -> 
 
 def test_the_map_of_unusualness_is_made_when_asked_for(app: AppTest) -> None:
     at = upload(app, ("film.png", chest_png()))
-    assert "It knows no finding" not in text(at)
+    assert "It is about no single finding" not in text(at)
     at = next(one for one in at.toggle if one.label == "Unusualness").set_value(True).run()
     assert not at.exception
-    assert "It knows no finding" in text(at)
+    assert "It is about no single finding" in text(at)
     assert "How far this map can be trusted" not in text(at)
     at = button(at, "Measure whether this map follows what was learned").click().run()
     assert "Follows the weights" in text(at)

@@ -24,7 +24,7 @@ from .watching import stop_button, watched
 
 WAY = "gradient"
 """How the map of unusualness is made here; the page Anomaly has more ways."""
-ON_SCREEN = f"Unusualness: where the film is unlike films without findings. It knows no finding. {NO_SIGN}"
+ON_SCREEN = f"Unusualness: where the film is unlike films without findings. It is about no single finding. {NO_SIGN}"
 
 
 def film_panel(
