@@ -183,7 +183,7 @@ def test_the_lamp_permutes_the_cloner_and_leaves_the_detector(explained: Explana
 
 def test_the_strip_of_the_map_is_in_explanation_document_and_report(explained: Explanation) -> None:
     lamps = ("follows-weights",)
-    found = explain(explained.radiograph, "compact", ("gradient",), anatomy=False, trust=lamps)
+    found = explain(explained.radiograph, "compact", methods=("gradient",), anatomy=False, trust=lamps)
     assert [strip.method for strip in found.trust] == ["gradient", "unusualness"]
     told = [(one.method, one.lamp) for one in to_document(found).trust]
     assert told == [("gradient", "follows-weights"), ("unusualness", "follows-weights")]
