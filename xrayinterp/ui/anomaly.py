@@ -11,7 +11,7 @@ from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
 from ..report.normality_words import FLAGS, METHODS, NO_SIGN, interval_line, place
 from ..report.words import percent, small
-from . import page, services
+from . import page, services, unusual_services
 from .anomaly_card import normal_card
 from .charts import chart
 from .figures_anomaly import histogram_figure, point_name, points_figure
@@ -43,7 +43,7 @@ def anomaly(case: Case, radiograph: Radiograph) -> None:
 
 def _where(case: Case, radiograph: Radiograph) -> None:
     with st.spinner("Making the map"):
-        made = services.attempt(lambda: services.unusual(radiograph, case.fit, case.way))
+        made = services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, case.way))
     layer = None
     if not isinstance(made, XrayInterpError):
         layer = made.layer(asked=f"{case.sha256} {case.fit} anomaly", share=case.share / 100)

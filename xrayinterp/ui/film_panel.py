@@ -12,7 +12,7 @@ from ..models import segmenter
 from ..report import anatomy_words
 from ..report.normality_words import NO_SIGN
 from ..report.words import method as method_words
-from . import beside, page, services
+from . import beside, page, services, unusual_services
 from .film import Layer, marks_of, viewer_message
 from .measuring import Measurement
 from .methods_panel import method_chooser, method_of, research_maps, standing_caution
@@ -65,7 +65,7 @@ def film_panel(
 def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
     """The map of unusualness, made when it is asked for."""
     with st.spinner("Making the map of unusualness"):
-        made = page.told(services.attempt(lambda: services.unusual(radiograph, case.fit, WAY)))
+        made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, WAY)))
     return None if made is None else made.layer(asked=f"{case.sha256} {case.fit}")
 
 

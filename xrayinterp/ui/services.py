@@ -32,12 +32,10 @@ from .threads import spawn
 
 if TYPE_CHECKING:
     from ..anomaly.normality import Normality
-    from ..evaluation.lamps import Reading
     from ..explanation import Explanation, SaliencyMap, Trace
     from ..models.chest_model import ChestModel
     from ..models.segmentation import Segmentation
     from ..semantics import SemanticAttribution
-    from .unusual import UnusualMap
 
 
 T = TypeVar("T")
@@ -127,46 +125,6 @@ def normality(radiograph: Radiograph, fit: Fit) -> Normality:
         XrayInterpError: where a built-in file is damaged.
     """
     return _normality(radiograph.sha256, radiograph.recipe, fit, _radiograph=radiograph)
-
-
-@st.cache_resource(show_spinner=False)
-def _maps_alone() -> Lock:
-    """The detector is shared by all sessions; whoever makes maps with it holds this."""
-    return Lock()
-
-
-@st.cache_resource(scope="session", max_entries=24, ttl=3600, show_spinner=False)
-def _unusual(sha256: str, recipe: str, detector: str, fit: Fit, way: str, _radiograph: Radiograph) -> UnusualMap:
-    from .unusual import made
-
-    with _maps_alone():
-        return made(_radiograph, fit, way)
-
-
-def unusual(radiograph: Radiograph, fit: Fit, way: str) -> UnusualMap:
-    """Where a film is unusual, by one way of localisation.
-
-    Raises:
-        XrayInterpError: where this installation has no detector, or a damaged one.
-    """
-    found = normality(radiograph, fit).unusualness
-    return _unusual(
-        radiograph.sha256, radiograph.recipe, (found and found.sha256) or "", fit, way, _radiograph=radiograph
-    )
-
-
-@st.cache_resource(scope="session", max_entries=24, ttl=3600, show_spinner=False)
-def _unusual_lamp(sha256: str, recipe: str, fit: Fit, way: str, _radiograph: Radiograph) -> Reading:
-    from ..anomaly.normality import known_detector
-    from ..anomaly.sensitivity import follows_weights
-
-    with _maps_alone():
-        return follows_weights(known_detector(), _radiograph, fit, way=way)
-
-
-def unusual_lamp(radiograph: Radiograph, fit: Fit, way: str) -> Reading:
-    """Whether the map of unusualness follows what its cloner learned."""
-    return _unusual_lamp(radiograph.sha256, radiograph.recipe, fit, way, _radiograph=radiograph)
 
 
 @st.cache_resource(scope="session", max_entries=2, ttl=3600, show_spinner=False)
@@ -264,7 +222,10 @@ def kept(kind: str, key: tuple[Any, ...], wanted: tuple[Any, ...], _steps: Steps
 
 def forget() -> None:
     """Drop what this session keeps of its films, and end what still runs on them."""
-    for cache in (kept, _segmented, _normality, _unusual, _unusual_lamp, _traced, _explained, _mapped, _splits):
+    from . import unusual_services
+
+    unusual_services.forget()
+    for cache in (kept, _segmented, _normality, _traced, _explained, _mapped, _splits):
         cache.clear()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ..imaging.radiograph import Radiograph
-from . import page, services
+from . import page, services, unusual_services
 from .state import Case
 from .trust_panel import lamp_card
 
@@ -20,6 +20,6 @@ def unusual_trust(case: Case, radiograph: Radiograph, way: str) -> None:
             st.session_state[key] = True
             st.rerun()
         with st.spinner("Measuring"):
-            reading = page.told(services.attempt(lambda: services.unusual_lamp(radiograph, case.fit, way)))
+            reading = page.told(services.attempt(lambda: unusual_services.unusual_lamp(radiograph, case.fit, way)))
         if reading is not None:
             st.html(f'<ul class="xi-lamps" aria-label="Trust in this map">{lamp_card(reading)}</ul>')
