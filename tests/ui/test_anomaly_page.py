@@ -103,6 +103,7 @@ def test_the_page_anomaly(app: AppTest) -> None:
         at.run()
         assert not at.exception
         assert "One scale for all films" in text(at)
+        assert ("Shows structure" in text(at)) is (way == "guided")
     before = text(at)
     at = at.slider[0].set_value(5).run()
     assert text(at) != before

@@ -21,6 +21,10 @@ METHODS = {
     "difference": "Difference",
 }
 """Ways of localisation, by `anomaly.localisation.METHODS`, in the page's order."""
+STRUCTURE_ONLY = {
+    "guided": "Shows structure: measured, its maps hardly change when what was learned is destroyed (rho 0.85).",
+}
+"""What must be said of ways whose maps were measured to ignore the cloner's weights."""
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
