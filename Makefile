@@ -61,6 +61,8 @@ bench: $(VENV)/.test.stamp
 embedded: setup
 	$(BIN)/python -m xrayinterp.training.embedded
 	$(BIN)/python -m xrayinterp.anomaly.shipped
+	$(BIN)/python -m xrayinterp.anomaly.reference
+	$(BIN)/python -m xrayinterp.anomaly.gate_fit
 	$(BIN)/python -m xrayinterp.dissection.shipped
 	$(BIN)/python -m xrayinterp.dissection.unit_facts
 

@@ -14,6 +14,7 @@ st.navigation(
         st.Page("xrayinterp/ui/pages/compare.py", title="Compare"),
         st.Page("xrayinterp/ui/pages/concepts.py", title="Concepts"),
         st.Page("xrayinterp/ui/pages/pathways.py", title="Pathways"),
+        st.Page("xrayinterp/ui/pages/anomaly.py", title="Anomaly"),
         st.Page("xrayinterp/ui/pages/models.py", title="Models"),
     ],
     position="top",

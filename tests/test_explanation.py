@@ -183,10 +183,10 @@ def test_severity_is_clipped_and_summed() -> None:
 
 def test_warnings_of_film_and_model_travel_together() -> None:
     coarse = replace(MODEL, detail=32)
-    codes = [w.code for w in explain(FILM, coarse, atlases=()).warnings]
+    codes = [w.code for w in explain(FILM, coarse, atlases=(), normality=False).warnings]
     assert codes == [*(w.code for w in FILM.warnings), Code.AP_VIEW, Code.MODEL_DETAIL]
     assert "32 px" in explain(FILM, coarse, atlases=()).warnings[-1].message
-    assert [w.code for w in explain(FILM.with_view("PA"), MODEL, atlases=()).warnings] == [
+    assert [w.code for w in explain(FILM.with_view("PA"), MODEL, atlases=(), normality=False).warnings] == [
         w.code for w in FILM.warnings
     ]
 

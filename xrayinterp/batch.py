@@ -17,6 +17,7 @@ from .imaging.geometry import Fit
 from .imaging.radiograph import Radiograph, View
 
 if TYPE_CHECKING:
+    from .anomaly.gate import Gate
     from .models.chest_model import ChestModel
 
 OK = "ok"
@@ -83,18 +84,21 @@ def _wanted(path: Path, passed_over: frozenset[Path]) -> bool:
     return not path.name.startswith(".") and path.resolve() not in passed_over
 
 
-def open_film(file: str, source: bytes | None = None, *, view: View | None = None) -> Film:
+def open_film(file: str, source: bytes | None = None, *, view: View | None = None, gate: Gate | None = None) -> Film:
     """Read one film; never raises, a refusal is its verdict.
 
     Args:
         file: its path, or the name it goes by where `source` is given.
         source: its bytes where it is not on disk (an upload).
         view: the view as the reader states it; None takes the header's.
+        gate: warns of a film that looks like no frontal chest film; None asks none.
     """
     from .imaging.reader import read
 
     try:
         radiograph = read(Path(file) if source is None else source, view=view, name=Path(file).name)
+        if gate is not None:
+            radiograph = gate.warned(radiograph)
     except Exception as error:
         code, message = describe_failure(error)
         return Film(file, _sha256(Path(file) if source is None else source), code, message)
@@ -119,7 +123,13 @@ def _sha256(source: Path | bytes) -> str | None:
 
 
 def predict_films(
-    files: Iterable[str], model: ChestModel, *, view: View | None = None, fit: Fit = "crop", batch: int = 16
+    files: Iterable[str],
+    model: ChestModel,
+    *,
+    view: View | None = None,
+    fit: Fit = "crop",
+    batch: int = 16,
+    gate: Gate | None = None,
 ) -> Iterator[Row]:
     """One row a file, in order, as soon as its batch is done.
 
@@ -129,10 +139,11 @@ def predict_films(
         view: as the reader states it for all films; None takes each header's.
         fit: centre crop, or pad to the long side.
         batch: films a forward; 16 costs least a film on a CPU.
+        gate: see `open_film`; films that it warns of are scored all the same.
     """
     waiting = iter(files)
     while chunk := tuple(islice(waiting, batch)):
-        yield from predict_opened([open_film(file, view=view) for file in chunk], model, fit=fit)
+        yield from predict_opened([open_film(file, view=view, gate=gate) for file in chunk], model, fit=fit)
 
 
 def predict_opened(films: Sequence[Film], model: ChestModel, *, fit: Fit = "crop") -> list[Row]:

@@ -14,6 +14,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from .anatomy import Anatomy, anatomy_of
+from .anomaly.gate import with_warning
+from .anomaly.normality import Normality, normality_of
+from .anomaly.sensitivity import LAMP as WEIGHTS
+from .anomaly.sensitivity import unusualness_trust
 from .attribution import Forward, native_map
 from .attribution.registry import method_named
 from .dissection.atlas import Atlas
@@ -65,7 +69,8 @@ class Explanation:
     `reader` holds what a reader typed in (reference, comment, side). `provenance` holds versions, hashes, recipe, seed.
     `trust` holds the trust strip of each map and `layers` the attribution at further layers; empty where not asked for.
     `anatomy` says where maps and concepts lie and how wide the heart is; None where it was not asked for or the
-    segmenter's weights are not there.
+    segmenter's weights are not there. `normality` holds what the input gate says of the film and how unusual it is;
+    None where it was not asked for.
     """
 
     radiograph: Radiograph
@@ -87,6 +92,7 @@ class Explanation:
     trust: tuple[MapTrust, ...] = ()
     anatomy: Anatomy | None = None
     layers: tuple[LayerAttribution, ...] = ()
+    normality: Normality | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +163,7 @@ def explain(
     trust: Sequence[str] | bool = False,
     anatomy: Segmentation | bool = True,
     layers: Sequence[str] = (),
+    normality: Normality | bool = True,
 ) -> Explanation:
     """Predict one film and explain one finding: its maps, and its logit split exactly over concepts.
 
@@ -175,6 +182,8 @@ def explain(
             about 60 forwards a map of a single-pass method.
         anatomy: where lungs and heart lie on the film: True has it segmented, at the cost of about one forward.
         layers: dissection layers at which concepts are also measured by gradient x activation and ablation.
+        normality: True asks the input gate, which warns of a film that looks like no frontal chest film and hinders
+            nothing, and how unusual the film is, at the cost of about three forwards.
 
     Raises:
         XrayInterpError: `unknown-model`, `unknown-finding`, `unknown-method`, `bad-option`, `unknown-layer`; `internal`
@@ -194,6 +203,8 @@ def explain(
     semantic = split(chosen, run.maps, run.logits, target, known)
     maps = tuple(saliency(run, target, method, values) for method, values in settings.items())
     regions = concept_regions(chosen, run.maps, target, known)
+    found = normality if isinstance(normality, Normality) else normality_of(radiograph, fit) if normality else None
+    warned = with_warning(radiograph, None if found is None else found.gate).warnings
     return Explanation(
         radiograph=radiograph,
         fit=fit,
@@ -208,16 +219,20 @@ def explain(
         maps=maps,
         regions=regions,
         model_view=((run.forward.x[0, 0] / chosen.scale + 1) / 2).clamp(0, 1).cpu().numpy(),
-        warnings=(*radiograph.warnings, *_warnings(radiograph, chosen)),
+        warnings=(*warned, *_warnings(radiograph, chosen)),
         provenance=_provenance(run, known, settings, seed),
         reader=dict(reader or {}),
-        trust=tuple(
-            map_trust(run, target, method, values, seed=seed, lamps=lamps, semantic=semantic)
-            for method, values in settings.items()
-            if lamps
+        trust=(
+            *(
+                map_trust(run, target, method, values, seed=seed, lamps=lamps, semantic=semantic)
+                for method, values in settings.items()
+                if lamps
+            ),
+            *(unusualness_trust(radiograph, fit, seed=seed) if found is not None and WEIGHTS in lamps else ()),
         ),
         anatomy=_anatomy(radiograph, frame(*radiograph.shape, fit), maps, regions, anatomy),
         layers=tuple(at_layer(run, target, layer, known) for layer in dict.fromkeys(layers)),
+        normality=found,
     )
 
 

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import pytest
 from helpers.atlases import counted_atlas, parquet
 from helpers.dx_factory import Encoding, dx, to_bytes
 from helpers.fake_explanation import fake_radiograph
+from helpers.gate_pictures import chest_png, photograph_png
 from helpers.http_server import serve
 from pydicom.data import get_testdata_file
 from pypdf import PdfReader
@@ -62,17 +64,30 @@ def slow_publisher() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server(page_home: Path, slow_publisher: str) -> Iterator[str]:
     """The app on a free port, with small models."""
+    with serving(
+        XRAYINTERP_BUILTIN=str(page_home / "builtin"),
+        XRAYINTERP_CACHE=str(page_home / "cache"),
+        XRAYINTERP_WEIGHTS_URL=slow_publisher,
+    ) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app as it is installed: the built-in models, gate and detector."""
+    with serving(XRAYINTERP_CACHE=str(tmp_path_factory.mktemp("cache"))) as address:
+        yield address
+
+
+@contextmanager
+def serving(**environment: str) -> Iterator[str]:
+    """The app on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = os.environ | {
-        "XRAYINTERP_BUILTIN": str(page_home / "builtin"),
-        "XRAYINTERP_CACHE": str(page_home / "cache"),
-        "XRAYINTERP_WEIGHTS_URL": slow_publisher,
-        "OMP_NUM_THREADS": "1",
-    }
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+    inherited = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=inherited | environment, stdout=subprocess.DEVNULL) as process:
         try:
             wait_until_up(f"http://localhost:{port}/_stcore/health")
             yield f"http://localhost:{port}"
@@ -104,6 +119,20 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def page(chromium: Any, server: str) -> Iterator[Any]:
     """A fresh session; whatever it asks of another machine, and any error it meets, fails the test."""
+    with visiting(chromium, server) as page:
+        yield page
+
+
+@pytest.fixture
+def whole_page(chromium: Any, whole_server: str) -> Iterator[Any]:
+    """The same of the app as it is installed."""
+    with visiting(chromium, whole_server) as page:
+        yield page
+
+
+@contextmanager
+def visiting(chromium: Any, address: str) -> Iterator[Any]:
+    """A fresh session at an address, watched."""
     context = chromium.new_context(viewport={"width": 1680, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
@@ -112,7 +141,7 @@ def page(chromium: Any, server: str) -> Iterator[Any]:
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
     page.on("websocket", lambda socket_: hosts.add(urlsplit(socket_.url).hostname or ""))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(server)
+    page.goto(address)
     page.get_by_role("heading", name="Open a chest radiograph").wait_for()
     settled(page)
     yield page
@@ -547,6 +576,76 @@ def test_a_unit_of_a_film_leads_to_its_card_and_back(page: Any, synthetic: bytes
     opened(page)  # the film is still there
 
 
+def test_a_photograph_is_stopped_until_the_reader_asks(whole_page: Any):
+    page = whole_page
+    drop(page, "photo.png", photograph_png())
+    page.get_by_role("heading", name="This does not look like a frontal chest radiograph").wait_for()
+    page.locator("canvas.film[aria-label]").wait_for()  # the picture itself is there to be looked at
+    settled(page)
+    assert page.locator(".st-key-findings").count() == 0
+    assert page.locator(".st-key-ask-view").count() == 0
+    assert violations(page) == {}
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.get_by_role("button", name="Show anyway").wait_for()
+    page.get_by_role("link", name="Read", exact=True).click()
+    page.get_by_role("button", name="Show anyway").click()
+    opened(page)
+    assert "no score on it means anything" in page.locator(".xi-cautions").inner_text()
+    page.get_by_role("button", name="Open films").click()
+    page.get_by_text("Files of this session: 1 warned").click()
+    page.get_by_role("cell", name=re.compile("looks-unlike-chest")).wait_for()
+    settled(page)
+    page.keyboard.press("Escape")
+    drop_further(page, "another.png", photograph_png(300))
+    page.get_by_role("button", name="Show anyway").wait_for()  # each film is asked for by itself
+
+
+def test_a_chest_film_passes_and_has_its_percentile_and_map(whole_page: Any):
+    page = whole_page
+    drop(page, "film.png", chest_png())
+    canvas = opened(page)
+    assert page.locator(".st-key-gate").count() == 0
+    line = page.locator(".st-key-unusualness").inner_text()
+    assert re.search(r"percentile of the No Finding reference\. Not a sign of health\.", line)
+    before = picture(canvas)
+    page.locator(".st-key-methods").get_by_text("Unusualness").click()
+    page.locator('[data-text="map"]').get_by_text("Unusualness · Gradient").wait_for()
+    assert picture(canvas) != before  # shown without a second click
+    page.get_by_role("button", name="Measure whether this map").click()
+    page.get_by_text("Follows the weights").wait_for()
+    settled(page)
+
+
+def test_the_page_anomaly_shows_where_how_much_and_against_what(whole_page: Any):
+    page = whole_page
+    drop(page, "film.png", chest_png())
+    opened(page)
+    page.get_by_role("link", name="Anomaly", exact=True).click()
+    page.locator(".st-key-card-normal").wait_for()
+    page.locator('[data-text="map"]').get_by_text("Unusualness · Gradient").wait_for()
+    settled(page)
+    assert "Not a sign of health." in page.locator(".st-key-card-unusual").inner_text()
+    assert "frontal films without findings" in page.locator(".st-key-card-normal").inner_text()
+    area = page.get_by_text("Outlined, after an opening").inner_text()
+    slider = page.get_by_role("slider", name="Outline from")
+    slider.focus()
+    for _ in range(6):
+        slider.press("ArrowLeft")
+    page.wait_for_function("before => !document.body.innerText.includes(before)", arg=area)
+    page.get_by_role("radio", name="Difference").click()
+    page.locator('[data-text="map"]').get_by_text("Unusualness · Difference").wait_for()
+    settled(page)
+    assert "disease" not in page.locator('[data-testid="stMain"]').inner_text().lower()
+    assert violations(page) == {}
+
+
+def drop_further(page: Any, name: str, data: bytes) -> None:
+    """One more film, by the toolbar."""
+    page.get_by_role("button", name="Open films").click()
+    page.locator('input[type="file"]').first.wait_for(state="attached")
+    drop(page, name, data)
+
+
 @pytest.mark.parametrize(
     "state", ["empty", "film", "models", "compare", "findings", "depth", "pathways", "concepts", "units", "beside"]
 )
@@ -572,13 +671,18 @@ def test_no_new_accessibility_violations(page: Any, synthetic: bytes, state: str
         page.get_by_role("radio", name="Two models").click()
         page.get_by_text("No other atlas is here").wait_for()
         settled(page)
+    assert violations(page) == {}
+
+
+def violations(page: Any) -> dict[str, list[str]]:
+    """What axe finds beyond the known, by rule."""
     found = axe.Axe().run(page).response["violations"]
     known = json.loads(BASELINE.read_text(encoding="utf-8"))
     new = {
         violation["id"]: [node["html"] for node in violation["nodes"] if not is_known(violation["id"], node, known)]
         for violation in found
     }
-    assert {rule: nodes for rule, nodes in new.items() if nodes} == {}
+    return {rule: nodes for rule, nodes in new.items() if nodes}
 
 
 def is_known(rule: str, node: dict[str, Any], known: dict[str, list[str]]) -> bool:

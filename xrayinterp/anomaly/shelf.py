@@ -9,8 +9,8 @@ from ..models.registry import is_name
 from ..paths import cache_dir
 
 BUILTIN = Path(__file__).parent / "builtin"
-UNUSUALNESS, GATE = "unusualness", "gate"
-"""Fitted on films without findings; fitted on all frontal films, to stop what is none."""
+UNUSUALNESS = "unusualness"
+"""Fitted on films without findings."""
 
 
 def own_dir() -> Path:

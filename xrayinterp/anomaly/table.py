@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from ..batch import OK, WARNED, Film, describe_failure, open_film
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import View
+from .gate_record import WARNING
 
 if TYPE_CHECKING:
+    from .gate import Gate as InputGate
     from .model import AnomalyModel, Score
 
 COLUMNS = ("file", "verdict", "gate", "score", "percentile")
@@ -21,7 +23,7 @@ Gate = Literal["pass", "stop", ""]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `verdict` as in `batch.Film`, "warned" too where the gate stops it.
+    """One line of the table: `verdict` as in `batch.Film`, "warned" where the gate stops it.
 
     `gate` is empty where there is no gate or the film was refused; `score` and `percentile` are None where it was
     refused, for the reason in `message`.
@@ -43,7 +45,7 @@ class Row:
 def score_films(
     files: Iterable[str],
     model: AnomalyModel,
-    gate: AnomalyModel | None = None,
+    gate: InputGate | None = None,
     *,
     view: View | None = None,
     fit: Fit = "crop",
@@ -52,11 +54,11 @@ def score_films(
     """One row a file, in order, as soon as its batch is done; `gate` stops films that look like no chest film."""
     waiting = iter(files)
     while chunk := tuple(islice(waiting, batch)):
-        yield from score_opened([open_film(file, view=view) for file in chunk], model, gate, fit=fit)
+        yield from score_opened([open_film(file, view=view, gate=gate) for file in chunk], model, gate, fit=fit)
 
 
 def score_opened(
-    films: Sequence[Film], model: AnomalyModel, gate: AnomalyModel | None = None, *, fit: Fit = "crop"
+    films: Sequence[Film], model: AnomalyModel, gate: InputGate | None = None, *, fit: Fit = "crop"
 ) -> list[Row]:
     """One row a film, in order; a film on which the detector itself fails gets its code, the others their scores."""
     try:
@@ -87,18 +89,16 @@ def cells(row: Row) -> tuple[str, ...]:
     return (row.file, row.verdict, row.gate, score, percentile)
 
 
-def _scored(films: Sequence[Film], model: AnomalyModel, gate: AnomalyModel | None, fit: Fit) -> list[Row]:
+def _scored(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None, fit: Fit) -> list[Row]:
     scores = iter(_scores(films, model, fit))
-    stops = iter([] if gate is None else _scores(films, gate, fit))
     rows = []
     for film in films:
         if film.radiograph is None:
             rows.append(Row(film.file, film.verdict, message=film.message))
             continue
-        found, stopped = next(scores), next(stops).stopped if gate is not None else None
-        verdict = WARNED if stopped else film.verdict
-        told: Gate = "" if stopped is None else "stop" if stopped else "pass"
-        rows.append(Row(film.file, verdict, told, found.score, found.percentile.value, film.message))
+        found, stopped = next(scores), WARNING in film.radiograph.warnings
+        told: Gate = "" if gate is None else "stop" if stopped else "pass"
+        rows.append(Row(film.file, film.verdict, told, found.score, found.percentile.value, film.message))
     return rows
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..anomaly.making import Normals
-    from ..anomaly.model import AnomalyModel
     from ..anomaly.table import Row
 
 app = typer.Typer(
@@ -135,15 +134,14 @@ def score(
     Columns: file (as given), verdict (ok, warned or the error's code), gate (pass or stop; empty without a gate),
     score (higher is more unusual), percentile among held-out normals.
     """
+    from ..anomaly.gate import load_gate
     from ..anomaly.model import load
-    from ..anomaly.shelf import GATE, names
     from ..anomaly.table import score_films, write_csv
 
     part = csv.with_name(f"{csv.name}.part")
     found = gathered(files, exclude=(csv, part))
     model = load(detector, device=device)
-    gate: AnomalyModel | None = load(GATE, device=device) if GATE in names() and detector != GATE else None
-    rows = score_films(found, model, gate or (model if detector == GATE else None), view=view_of(view), fit=fit_of(fit))
+    rows = score_films(found, model, load_gate(), view=view_of(view), fit=fit_of(fit))
     try:
         csv.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:

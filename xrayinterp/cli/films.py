@@ -46,14 +46,16 @@ def predict(
 ) -> None:
     """Score many films: one CSV row each, in the order given, refused ones with the reason.
 
-    Columns: file (as given), sha256, verdict (ok, warned or the error's code), message, then one logit a finding.
+    Columns: file (as given), sha256, verdict (ok, warned or the error's code), message, then one logit a finding. A
+    film that does not look like a frontal chest film is scored all the same, and warned of as looks-unlike-chest.
     """
+    from ..anomaly.gate import load_gate
     from ..batch import predict_films, write_csv
 
     part = csv.with_name(f"{csv.name}.part")
     names = gathered(files, exclude=(csv, part))
     chest_model = open_model(model, device)
-    rows = predict_films(names, chest_model, view=view_of(view), fit=fit_of(fit))
+    rows = predict_films(names, chest_model, view=view_of(view), fit=fit_of(fit), gate=load_gate())
     try:
         csv.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:

@@ -7,7 +7,16 @@ from typing import Any
 
 from ..explanation import Explanation, Prediction
 from ..models import segmenter
-from . import anatomy_words, colours, content_findings, content_layers, content_semantic, content_trust, words
+from . import (
+    anatomy_words,
+    colours,
+    content_findings,
+    content_layers,
+    content_semantic,
+    content_trust,
+    normality_words,
+    words,
+)
 
 GENERAL_LIMITS = (
     "A map shows which parts of the film the score was made of. "
@@ -118,6 +127,7 @@ def _facts(explanation: Explanation) -> list[list[str]]:
         ["Model", f"{explanation.card.title} ({explanation.model})"],
         ["Model saw", saw],
         *([["Anatomy", " ".join(anatomy)]] if anatomy else []),
+        *normality_words.facts(explanation.normality),
         *_places(explanation),
     ]
 

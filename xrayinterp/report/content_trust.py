@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..anomaly.shelf import UNUSUALNESS
 from ..evaluation.lamps import LAMPS, UNDER_THE_STRIP, MapTrust, Reading
 from ..evaluation.standing import standing
 from ..explanation import Explanation
@@ -19,7 +20,8 @@ def trust(explanation: Explanation) -> dict[str, Any] | None:
         "strips": [
             _strip(measured[one.method]) if one.method in measured else _unmeasured(one.method)
             for one in explanation.maps
-        ],
+        ]
+        + [_strip(strip) for strip in explanation.trust if strip.method == UNUSUALNESS],
         "under": UNDER_THE_STRIP,
         "asked": [
             [lamp.title, f"{lamp.question} {trust_words.cut_offs(lamp)}"]

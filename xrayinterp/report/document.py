@@ -11,13 +11,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from ..anatomy import MapPlace
+from ..anomaly.normality import Normality
 from ..errors import Code, XrayInterpError
 from ..evaluation.lamps import LAMPS, Reading
 from ..explanation import Explanation, Prediction, SaliencyMap
 from ..models import segmenter
 from ..semantics import ConceptShare, SemanticAttribution, UnitShare
 from ..semantics_earlier import LayerAttribution, LayerMeasures, Measured
-from . import anatomy_words
+from . import anatomy_words, normality_words
 from .schema import SCHEMA_VERSION, Document, LayerUnitOut, MeasuredOut, UnitOut
 
 __all__ = ["Document", "read_document", "schema", "to_document"]
@@ -56,6 +57,7 @@ def to_document(explanation: Explanation, map_paths: Mapping[str, str | Path] | 
         "maps": [_map(saliency, paths.get(saliency.method)) for saliency in explanation.maps],
         "trust": [_trust(strip.method, reading) for strip in explanation.trust for reading in strip.readings],
         "anatomy": _anatomy(explanation),
+        "normality": _normality(explanation.normality),
         "warnings": [{"code": str(warning.code), "message": warning.message} for warning in explanation.warnings],
         "reader": dict(explanation.reader),
         "provenance": {"seed": None, "versions": {}, **_plain(explanation.provenance)},
@@ -253,6 +255,16 @@ def _anatomy(explanation: Explanation) -> dict[str, Any] | None:
         "cardiothoracic": ratio
         and {**asdict(ratio), "ratio": ratio.ratio, "caveat": anatomy_words.CAVEATS[explanation.radiograph.view]},
         "unmeasured": anatomy.unmeasured,
+    }
+
+
+def _normality(found: Normality | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    gate, unusual = found.gate, found.unusualness
+    return {
+        "gate": gate and {**asdict(gate), "stopped": gate.stopped},
+        "unusualness": unusual and {**asdict(unusual), "words": normality_words.percentile_line(unusual)},
     }
 
 

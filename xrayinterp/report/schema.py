@@ -289,6 +289,57 @@ class AnatomyOut(_Part):
     unmeasured: str | None
 
 
+class GateOut(_Part):
+    """The input gate: a film with a score above the threshold does not look like a frontal chest film."""
+
+    score: float
+    threshold: float
+    stopped: bool
+
+
+class PercentileOut(_Part):
+    """Percentile of the score among the reference films, 0 to 100, with its 95 % interval. Not a sign of health."""
+
+    value: Annotated[float, Field(ge=0, le=100)]
+    low: Annotated[float, Field(ge=0, le=100)]
+    high: Annotated[float, Field(ge=0, le=100)]
+
+
+class PointScoreOut(_Part):
+    """What one critical point gives the score, by values and by direction."""
+
+    layer: str
+    value: float
+    direction: float
+
+
+class UnusualnessOut(_Part):
+    """How unusual the film is to a detector: the points and `offset` sum to `score`; higher is more unusual."""
+
+    detector: str
+    sha256: str | None
+    score: float
+    percentile: PercentileOut
+    reference: str
+    points: list[PointScoreOut]
+    offset: float
+    words: str
+
+    @model_validator(mode="after")
+    def _points_sum_to_the_score(self) -> Self:
+        sizes = abs(self.offset) + sum(abs(p.value) + abs(p.direction) for p in self.points)
+        total = self.offset + sum(p.value + p.direction for p in self.points)
+        _same(total, self.score, "critical points + offset", "the score", max(1.0, sizes))
+        return self
+
+
+class NormalityOut(_Part):
+    """Two different things: what the input gate says, and how unusual the film is; null where it is not known."""
+
+    gate: GateOut | None
+    unusualness: UnusualnessOut | None
+
+
 class WarningOut(_Part):
     """A reservation that stays with the result."""
 
@@ -327,6 +378,7 @@ class Document(_Part):
     maps: list[MapOut]
     trust: list[TrustOut]
     anatomy: AnatomyOut | None = None
+    normality: NormalityOut | None = None
     warnings: list[WarningOut]
     reader: dict[str, str]
     provenance: ProvenanceOut

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from ..errors import Code, XrayInterpError
@@ -291,6 +290,8 @@ def softened(films: TrainingSet, teachers: Sequence[Teacher], share: float) -> T
 
 def mean_auroc(targets: np.ndarray, scores: np.ndarray) -> float:
     """Mean area under the ROC curve over the columns that hold both classes."""
+    from sklearn.metrics import roc_auc_score  # whoever only explains a film does not wait for it
+
     return float(np.mean([roc_auc_score(targets[:, j], scores[:, j]) for j in _mixed(targets)]))
 
 

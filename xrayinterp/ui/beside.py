@@ -86,10 +86,14 @@ def explaining(asked: Question, method: str) -> Measurement[Explanation]:
     from ..operators.interrupt import interruptible
 
     ready, anatomy = services.ready(asked.model), services.segmented(asked.radiograph)
+    normality = services.normality(asked.radiograph, asked.fit)
 
     def steps(cancelled: Callable[[], bool]) -> Iterator[Explanation]:
         with interruptible(cancelled):  # never across a yield: the mode would stay with whoever reads
-            made = explain(asked.radiograph, ready.model, asked.finding, (method,), fit=asked.fit, anatomy=anatomy)
+            made = explain(
+                asked.radiograph, ready.model, asked.finding, (method,), fit=asked.fit, anatomy=anatomy,
+                normality=normality,
+            )  # fmt: skip
         yield made
 
     return _kept("map", asked, (method,), steps)

@@ -11,12 +11,14 @@ from ..explanation import Explanation
 from ..imaging.geometry import Fit, frame
 from ..imaging.radiograph import Radiograph
 from ..report.charts import change_bars, reach, share_label
+from ..report.normality_words import NOT_A_CHEST
 from ..report.words import plain, readable, short_view, signed, small
 from ..semantics import Change, change
 from . import page, services
 from .charts import chart
 from .compare_findings import quick_method
 from .figures import changes_figure, shares_figure
+from .gate_panel import is_held_back
 from .grid import SCALES, Cell, Film, Scale, grid_message
 from .shell import finding_picker
 from .state import Case
@@ -45,6 +47,9 @@ def films_view(case: Case, radiograph: Radiograph, explanation: Explanation) -> 
         scale: Scale = st.selectbox("Colour", _SCALES, key="films-scale", format_func=SCALES.__getitem__)
     if before.sha256 == after.sha256:
         page.line("Choose two different films.", "caution")
+        return
+    if any(is_held_back(case, film) for film in (before, after)):
+        page.line(f"One of these films waits. {NOT_A_CHEST}: bring it on screen and choose “Show anyway”.", "caution")
         return
     page.cautions(reservations(before, after, case.fit))
     changes = services.attempt(lambda: _changes(case, before, after))

@@ -9,11 +9,12 @@ import streamlit as st
 
 from ..evaluation.lamps import MapTrust, Reading
 from ..explanation import Explanation
+from ..report import normality_words
 from ..report.document import to_document
 from ..report.pdf import render_pdf
 from ..report.plates import map_picture
 from ..semantics_earlier import LayerAttribution
-from . import beside
+from . import beside, page
 from .beside import asked_of
 from .measuring import Measurement
 from .state import Case
@@ -61,6 +62,17 @@ def export_panel(case: Case, explanation: Explanation, layer: Measurement[LayerA
                     on_click="ignore",
                     key="export-map",
                 )
+        _unusualness(explanation)
+
+
+def _unusualness(explanation: Explanation) -> None:
+    """How unusual the film is, which is no finding; more of it is a page of its own."""
+    known = explanation.normality
+    if known is None or known.unusualness is None:
+        return
+    with st.container(key="unusualness"):
+        page.line(f"Unusualness: {normality_words.percentile_line(known.unusualness)}")
+        st.page_link("xrayinterp/ui/pages/anomaly.py", label="Where, and against what")
 
 
 def measured(strips: Mapping[str, Measurement[Reading]]) -> tuple[MapTrust, ...]:

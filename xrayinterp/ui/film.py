@@ -18,7 +18,7 @@ from ..imaging.radiograph import Radiograph
 from ..models.prepare import on_film
 from ..models.segmentation import LEFT, RIGHT, Segmentation
 from ..report import colours, pictures
-from ..report.words import grid, method, readable, scale, strongest
+from ..report.words import grid, method, readable, scale, small, strongest
 
 FloatImage = npt.NDArray[np.float32]
 Line = list[tuple[float, float]]
@@ -34,6 +34,22 @@ class Window:
     name: str
     black: int
     white: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A map that is not about a finding, drawn in the place of the model's: (h, w) >= 0 over the model's square.
+
+    `limit` is where its colours end, the same for every film where that was measured. `outline`: the part of it that is
+    set off, (h, w), or None. It is shown at once where the reader just asked for it, as `asked` says in any words.
+    """
+
+    values: FloatImage
+    limit: float
+    label: str
+    alt: str
+    outline: npt.NDArray[np.bool_] | None = None
+    asked: str = ""
 
 
 def windows(display: npt.NDArray[np.uint8]) -> tuple[Window, ...]:
@@ -56,6 +72,7 @@ def viewer_message(
     region: tuple[str, FloatImage] | None = None,
     marks: tuple[str, str] = ("", ""),
     anatomy: Anatomy | None = None,
+    layer: Layer | None = None,
 ) -> dict[str, Any]:
     """Everything the viewer draws, as JSON types.
 
@@ -67,15 +84,20 @@ def viewer_message(
         region: a concept and its signed contributions (h, w) where its units fire.
         marks: side marks at the image's left and right edge; empty where nobody gave the sides.
         anatomy: whose lungs and heart can be outlined; they are hidden until asked.
+        layer: a map drawn instead of `saliency`, as the reader asked for it.
     """
+    if layer is not None:
+        saliency = None
+    set_off = None if layer is None or layer.outline is None else layer.outline.astype(np.float32)
     return {
         "film": {
             "id": radiograph.sha256,
             "png": _base64(pictures.png(radiograph.display)),
         },
         "frame": {"left": square.left, "top": square.top, "side": square.side},
-        "map": None if saliency is None else _map(saliency, square, finding or ""),
+        "map": _layer(layer, square) if layer else None if saliency is None else _map(saliency, square, finding or ""),
         "region": None if region is None else _outline(np.sign(region[1]), square, 0.5),
+        "contour": None if set_off is None else _outline(set_off, square, 0.5),
         "anatomy": None if anatomy is None or anatomy.doubt else structures(anatomy.segmentation),
         "presets": [{"name": w.name, "black": w.black, "white": w.white} for w in windows(radiograph.display)],
         "sides": {"left": marks[0], "right": marks[1]},
@@ -85,7 +107,7 @@ def viewer_message(
             "lungs": colours.LUNGS,
             "heart": colours.HEART,
         },
-        "alt": _alt(radiograph, saliency, finding, region, anatomy),
+        "alt": _alt(radiograph, saliency, finding, region, anatomy) + (f" {layer.alt}" if layer else ""),
     }
 
 
@@ -116,20 +138,27 @@ def structures(segmentation: Segmentation) -> dict[str, list[Line]]:
 
 def _map(saliency: SaliencyMap, square: Frame, finding: str) -> dict[str, Any]:
     limit = pictures.limit_of(saliency.values)
-    height, width = saliency.values.shape
     low, high = scale(saliency, limit)
-    ramp = np.linspace(-1.0 if saliency.signed else 0.0, 1.0, 256)
-    outline = _outline(saliency.values, square, OUTLINE_SHARE * limit) if limit > 0 else {"supports": [], "opposes": []}
+    label = f"{readable(finding)} · {method(saliency.method)} · {grid(saliency)}"
+    return _cells(saliency.values, square, limit, signed=saliency.signed) | {"label": label, "low": low, "high": high}
+
+
+def _layer(layer: Layer, square: Frame) -> dict[str, Any]:
+    words = {"label": layer.label, "low": "0", "high": f"{small(layer.limit)} and above", "asked": layer.asked}
+    return _cells(layer.values, square, layer.limit, signed=False) | words
+
+
+def _cells(values: FloatImage, square: Frame, limit: float, *, signed: bool) -> dict[str, Any]:
+    height, width = values.shape
+    ramp = np.linspace(-1.0 if signed else 0.0, 1.0, 256)
+    outline = _outline(values, square, OUTLINE_SHARE * limit) if limit > 0 else {"supports": [], "opposes": []}
     return {
-        "values": _base64(np.ascontiguousarray(saliency.values, dtype="<f4").tobytes()),
+        "values": _base64(np.ascontiguousarray(values, dtype="<f4").tobytes()),
         "height": height,
         "width": width,
-        "signed": saliency.signed,
+        "signed": signed,
         "peak": limit,
-        "palette": _base64(colours.overlay(ramp, 1.0, signed=saliency.signed, opacity=1.0).tobytes()),
-        "label": f"{readable(finding)} · {method(saliency.method)} · {grid(saliency)}",
-        "low": low,
-        "high": high,
+        "palette": _base64(colours.overlay(ramp, 1.0, signed=signed, opacity=1.0).tobytes()),
         **outline,
     }
 

@@ -10,15 +10,21 @@ from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
 from ..models import segmenter
 from ..report import anatomy_words
+from ..report.normality_words import NO_SIGN
 from ..report.words import method as method_words
-from . import beside, page, services
-from .film import marks_of, viewer_message
+from . import beside, page, services, unusual_services
+from .film import Layer, marks_of, viewer_message
 from .measuring import Measurement
 from .methods_panel import method_chooser, method_of, research_maps, standing_caution
 from .state import Case
 from .trust_panel import trust_panel
+from .unusual_trust import unusual_trust
 from .viewer_component import film_viewer
 from .watching import stop_button, watched
+
+WAY = "gradient"
+"""How the map of unusualness is made here; the page Anomaly has more ways."""
+ON_SCREEN = f"Unusualness: where the film is unlike films without findings. It is about no single finding. {NO_SIGN}"
 
 
 def film_panel(
@@ -35,6 +41,7 @@ def film_panel(
     region = None
     if explanation is not None and case.concept is not None and case.concept in explanation.regions:
         region = case.concept, explanation.regions[case.concept]
+    layer = _unusual(case, radiograph) if explanation is not None and case.unusual else None
     message = viewer_message(
         radiograph,
         square,
@@ -43,15 +50,23 @@ def film_panel(
         region=region,
         marks=marks_of(case.note.side, radiograph.source.orientation),
         anatomy=explanation.anatomy if explanation else None,
+        layer=layer,
     )
     with st.container(key="film"):
         film_viewer(message, key="viewer")
         if coming is not None:
             _coming(case, coming)
         if explanation is not None:
-            _anatomy(explanation)
+            _anatomy(explanation, ON_SCREEN if layer is not None else None)
             _methods(case, explanation)
-        _cautions(case, radiograph, explanation)
+        _cautions(case, radiograph, explanation, trusted=layer is None)
+
+
+def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
+    """The map of unusualness, made when it is asked for."""
+    with st.spinner("Making the map of unusualness"):
+        made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, WAY)))
+    return None if made is None else made.layer(asked=f"{case.sha256} {case.fit}")
 
 
 def _coming(case: Case, work: Measurement[Explanation]) -> None:
@@ -77,20 +92,23 @@ def _coming(case: Case, work: Measurement[Explanation]) -> None:
     watched(work, draw, key="coming-map")
 
 
-def _anatomy(explanation: Explanation) -> None:
-    """Where the map lies on the chest, and the width of the heart with its caveat."""
+def _anatomy(explanation: Explanation, instead: str | None) -> None:
+    """Where the map lies on the chest, or what is drawn instead, and the width of the heart with its caveat."""
     anatomy = explanation.anatomy
-    if anatomy is None:
-        return
-    place = anatomy.of(explanation.maps[0].method) if explanation.maps else None
-    said = [] if place is None else [("Map", anatomy_words.brief_line(place))]
-    with st.container(key="anatomy"):
-        page.facts([*said, ("Anatomy", " ".join(anatomy_words.lines(explanation)))])
+    place = anatomy.of(explanation.maps[0].method) if anatomy and explanation.maps else None
+    words = instead or (anatomy_words.brief_line(place) if place else None)
+    said = [("Map", words)] if words else []
+    said += [("Anatomy", " ".join(anatomy_words.lines(explanation)))] if anatomy else []
+    if said:
+        with st.container(key="anatomy"):
+            page.facts(said)
 
 
 def _methods(case: Case, explanation: Explanation) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="methods"):
         method_chooser(case)
+        if explanation.normality is not None and explanation.normality.unusualness is not None:
+            _unusual_toggle(case)
         with st.popover("Model view"):
             size = explanation.model_view.shape[0]
             page.line(f"Exactly what the model saw: {size}×{size} values of grey.")
@@ -100,7 +118,19 @@ def _methods(case: Case, explanation: Explanation) -> None:
             )  # fmt: skip
 
 
-def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None) -> None:
+def _unusual_toggle(case: Case) -> None:
+    key = f"unusual-{case.sha256}"
+
+    def choose() -> None:
+        case.unusual = st.session_state[key]
+
+    st.toggle(
+        "Unusualness", value=case.unusual, key=key, on_change=choose,
+        help="Draws where the film is unlike films without findings, in the place of the map. It knows no finding.",
+    )  # fmt: skip
+
+
+def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None, *, trusted: bool) -> None:
     warnings = radiograph.warnings if explanation is None else explanation.warnings
     asked = radiograph.view_from == "missing"  # above the film
     said = [warned.message for warned in warnings if not (asked and warned.code is Code.VIEW_UNKNOWN)]
@@ -109,7 +139,9 @@ def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | Non
     if said:
         page.cautions(dict.fromkeys(said))
     if explanation is not None:
-        if explanation.maps:
+        if not trusted:
+            unusual_trust(case, radiograph, WAY)
+        elif explanation.maps:
             trust_panel(case, explanation)
         research_maps(case)
         with st.expander("Limits of this model"):

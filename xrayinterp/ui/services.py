@@ -31,6 +31,7 @@ from .measuring import Measurement, Steps
 from .threads import spawn
 
 if TYPE_CHECKING:
+    from ..anomaly.normality import Normality
     from ..explanation import Explanation, SaliencyMap, Trace
     from ..models.chest_model import ChestModel
     from ..models.segmentation import Segmentation
@@ -110,6 +111,22 @@ def segmented(radiograph: Radiograph) -> Segmentation | bool:
     return _segmented(radiograph.sha256, radiograph.recipe, _radiograph=radiograph) or False
 
 
+@st.cache_resource(scope="session", max_entries=16, ttl=3600, show_spinner=False)
+def _normality(sha256: str, recipe: str, fit: Fit, _radiograph: Radiograph) -> Normality:
+    from ..anomaly.normality import normality_of
+
+    return normality_of(_radiograph, fit)
+
+
+def normality(radiograph: Radiograph, fit: Fit) -> Normality:
+    """What the input gate says of a film and how unusual it is, found once whatever is asked of it.
+
+    Raises:
+        XrayInterpError: where a built-in file is damaged.
+    """
+    return _normality(radiograph.sha256, radiograph.recipe, fit, _radiograph=radiograph)
+
+
 @st.cache_resource(scope="session", max_entries=2, ttl=3600, show_spinner=False)
 def _traced(
     sha256: str, recipe: str, model: str, weights: str | None, fit: Fit, _radiograph: Radiograph, _ready: Loaded
@@ -140,9 +157,9 @@ def _explained(
     from ..explanation import explain
 
     ready, run = _run(_radiograph, model, fit)
-    anatomy = segmented(_radiograph)
+    anatomy, known = segmented(_radiograph), normality(_radiograph, fit)
     with ready.lock:
-        return explain(_radiograph, ready.model, finding, methods, fit=fit, trace=run, anatomy=anatomy)
+        return explain(_radiograph, ready.model, finding, methods, fit=fit, trace=run, anatomy=anatomy, normality=known)
 
 
 def explained(
@@ -205,7 +222,10 @@ def kept(kind: str, key: tuple[Any, ...], wanted: tuple[Any, ...], _steps: Steps
 
 def forget() -> None:
     """Drop what this session keeps of its films, and end what still runs on them."""
-    for cache in (kept, _segmented, _traced, _explained, _mapped, _splits):
+    from . import unusual_services
+
+    unusual_services.forget()
+    for cache in (kept, _segmented, _normality, _traced, _explained, _mapped, _splits):
         cache.clear()
 
 
@@ -238,8 +258,13 @@ def named_layers(model: str) -> tuple[str, ...]:
 
 
 def read(file: Upload) -> Film:
-    """One file, read in the decoding process; a refusal is its verdict."""
-    return open_film(file.name, file.data, view=file.view)
+    """One file, read in the decoding process and seen by the input gate; a refusal is its verdict."""
+    warm().join()  # the gate needs what is being imported
+    from ..anomaly.gate import load_gate
+
+    gate = attempt(load_gate)
+    known = None if isinstance(gate, XrayInterpError) else gate  # the explanation says what is wrong with it
+    return open_film(file.name, file.data, view=file.view, gate=known)
 
 
 def example_titles() -> tuple[str, ...]:

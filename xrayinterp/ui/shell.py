@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ..anomaly.gate_record import WARNING
 from ..imaging.radiograph import Radiograph
 from ..report.words import readable
 from . import page, services
+from .gate_panel import held_back
 from .opening import welcome
 from .state import Case, current
 from .toolbar import model_picker, toolbar
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def film_on_screen() -> tuple[Case, Radiograph] | None:
-    """The session's case and its film, or None after asking for one; whatever a film needs is imported by then."""
+    """The session's case and its film, or None after asking for one; whatever a film needs is imported by then.
+
+    None too where the film does not look like a chest film, until the reader asks for its scores.
+    """
     case = current()
     page.begin(research_only=bool(case.film and case.model and services.describe(case.model).card.research_only))
     preparing = services.warm()
@@ -28,6 +33,10 @@ def film_on_screen() -> tuple[Case, Radiograph] | None:
         return None
     toolbar(case)
     preparing.join()  # two threads that import the same packages may see them half made
+    if held_back(case, radiograph):
+        return None
+    if WARNING in radiograph.warnings:
+        page.line(WARNING.message, "caution")
     return case, radiograph
 
 

@@ -27,12 +27,13 @@ MAX_FILMS = 60
 
 @dataclass(frozen=True)
 class Notes:
-    """What the reader said of one film."""
+    """What the reader said of one film; `shown`: its scores are wanted though it looks like no chest film."""
 
     view: View | None = None
     side: Side = "unverified"
     reference: str = ""
     comment: str = ""
+    shown: bool = False
 
     def spoken(self) -> dict[str, str]:
         """The entries that travel with an export; only what was entered."""
@@ -85,9 +86,10 @@ class Case:
 
     `method` None is the model's default map, `layer` None the last layer, where a logit is split exactly. `comparing`,
     `compared`, `against` and `depth` are what the page Compare shows: its view, methods, second finding and depth;
-    `compared` None is the first choice. `look` is what the page Concepts shows, `atlases` what files gave it.
-    File names stay in this session: exports hold the hash only. `uploads` and `picks` number the uploader and the
-    charts: a new number is a fresh widget that has forgotten its past.
+    `compared` None is the first choice. `unusual`: the map of unusualness is drawn instead of the model's; `way` and
+    `share` are how the page Anomaly makes it and sets it off, in per cent of its scale. `look` is what the page
+    Concepts shows, `atlases` what files gave it. File names stay in this session: exports hold the hash only. `uploads`
+    and `picks` number the uploader and the charts: a new number is a fresh widget that has forgotten its past.
     """
 
     opened: list[Film] = field(default_factory=list)
@@ -104,6 +106,9 @@ class Case:
     compared: tuple[str, ...] | None = None
     against: str | None = None
     depth: int = 1
+    unusual: bool = False
+    way: str = "gradient"
+    share: int = 50
     look: Look = field(default_factory=Look)
     atlases: list[OpenedAtlas] = field(default_factory=list)
     uploads: int = 0

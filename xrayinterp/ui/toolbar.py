@@ -10,6 +10,7 @@ from ..imaging.radiograph import Radiograph, View
 from ..models.registry import DEFAULT_MODEL, ModelEntry
 from ..report.words import short_view
 from . import page, services
+from .gate_panel import is_held_back
 from .opening import open_films, verdicts
 from .state import SIDES, Case, Side
 
@@ -27,7 +28,8 @@ def toolbar(case: Case) -> None:
         with st.popover("Open films"):
             open_films(case)
             verdicts(case)
-    if case.radiograph is not None and case.radiograph.view_from == "missing":
+    radiograph = case.radiograph
+    if radiograph is not None and radiograph.view_from == "missing" and not is_held_back(case, radiograph):
         _ask(case)
 
 

@@ -88,6 +88,11 @@ def _card(lamp: Lamp, reading: Reading | None, work: str, *, brief: bool) -> str
     )
 
 
+def lamp_card(reading: Reading) -> str:
+    """One lamp that has been read, as HTML."""
+    return _card(LAMPS[reading.lamp], reading, "done", brief=False)
+
+
 def _bar(lamp: Lamp, reading: Reading) -> str:
     """The value from 0 to 1, the stretch where the lamp is good, and a tick at the reference."""
     if reading.value is None:

@@ -58,13 +58,22 @@ class Viewer {
     this.data = data;
     this.canvas.setAttribute("aria-label", data.alt);
     if (film !== this.film) this.open(film);
+    this.reveal();
     this.paintOverlay();
     this.describe();
     this.draw();
   }
 
+  // a map that was just asked for is shown without a second click, once
+  reveal() {
+    const asked = this.data.map?.asked || null;
+    if (asked && asked !== this.asked) this.display.map = true;
+    this.asked = asked;
+  }
+
   open(film) {
     this.film = film;
+    this.asked = null;
     this.display = { black: 0, white: 255, opacity: 55, invert: false, map: false, pair: true, outline: false,
       smooth: false, frame: false, region: true, anatomy: false };
     this.fillPresets();
@@ -167,6 +176,7 @@ class Viewer {
       context.globalAlpha = 1;
     }
     if (region && this.display.region) this.drawOutline(region, scale);
+    if (map && this.display.map && this.data.contour) this.drawOutline(this.data.contour, scale);
   }
 
   drawOutline({ supports, opposes }, scale) {

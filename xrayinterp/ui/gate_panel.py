@@ -1,0 +1,44 @@
+"""A film that does not look like a frontal chest radiograph: it is shown, its scores wait for the reader."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ..anomaly import gate_record
+from ..anomaly.gate_record import WARNING
+from ..imaging.radiograph import Radiograph
+from ..report.normality_words import NOT_A_CHEST
+from . import page
+from .state import Case, Notes
+
+
+def is_held_back(case: Case, radiograph: Radiograph) -> bool:
+    """Whether this film's scores are kept behind a button."""
+    return WARNING in radiograph.warnings and not case.notes.get(radiograph.sha256, Notes()).shown
+
+
+def held_back(case: Case, radiograph: Radiograph) -> bool:
+    """`is_held_back`; then the film is drawn with the reason beside it."""
+    if not is_held_back(case, radiograph):
+        return False
+    from .film_panel import film_panel  # imports what a film needs
+
+    with st.container(key="desk"):
+        left, right = st.columns([3, 2], gap="medium")
+    with left:
+        film_panel(case, radiograph, None)
+    with right, st.container(border=True, key="gate"):
+        _reason(case)
+    return True
+
+
+def _reason(case: Case) -> None:
+    st.html(f'<div class="xi-gate" role="alert"><h2>{NOT_A_CHEST}</h2></div>')
+    page.line("A model gives scores to any picture. On one like this they mean nothing, so they wait for your word.")
+    page.line("If it is one, check that it is upright, that bone is white, and that both lungs are in the picture.")
+    st.button("Show anyway", key=f"show-anyway-{case.sha256}", on_click=case.say, kwargs={"shown": True})
+    card = gate_record.card()
+    if card is not None:
+        with st.expander("What was compared"):
+            page.paragraphs([card.data])
+            page.bullets(card.limits)
