@@ -46,6 +46,8 @@ RESULT = Path(__file__).with_suffix(".md")
 BLOCKS = ("denseblock1", "denseblock2", "denseblock3", "norm5")
 CONCEPTS = 14
 PLANNED = {"NIH ChestX-ray14": 112_120, "CheXpert": 224_316}
+ON_GPU = 13.4
+"""Milliseconds a film of one worker on an accelerator, DenseNet-121, four blocks: dissection_gpu.md."""
 PUBLISHED_SIZE = 56
 """Side to which the published flow upsamples."""
 
@@ -371,8 +373,8 @@ def _plan(told: dict[str, Any], memory: dict[int, Any]) -> list[str]:
     grown = sorted(memory.items())
     slope = (grown[-1][1]["peak_mb"] - grown[0][1]["peak_mb"]) / (grown[-1][0] - grown[0][0])
     rows = [
-        f"| {name} | {count:,} | {count * ms / 3.6e6:.1f} h | {count * kept / 1e12:.2f} TB | "
-        f"{slope * count / 1e3:.1f} GB |"
+        f"| {name} | {count:,} | {count * ms / 3.6e6:.1f} h | {count * ON_GPU / 3.6e6:.1f} h | "
+        f"{count * ON_GPU / 8 / 6e4:.0f} min | {count * kept / 1e12:.2f} TB | {slope * count / 1e3:.1f} GB |"
         for name, count in PLANNED.items()
     ]
     return [
@@ -380,23 +382,24 @@ def _plan(told: dict[str, Any], memory: dict[int, Any]) -> list[str]:
         "## A plan on paper: DenseNet-121, four blocks, every film with masks",
         "",
         f"Measured on two cores: {ms:.0f} ms a film and {kept / 1e6:.1f} MB kept a film for all blocks, without the "
-        f"permutations. The main process grows by {1000 * slope:.0f} kB a film (masks of every film, for the null).",
+        f"permutations. The main process grows by {1000 * slope:.0f} kB a film (masks of every film, for the null). On "
+        f"one GPU with one worker: {ON_GPU} ms a film (dissection_gpu.md). Eight GPUs are that divided by eight, which "
+        "was not measured.",
         "",
-        "| data set | films | two cores | kept on disk | growth of the main process |",
-        "| --- | --- | --- | --- | --- |",
+        "| data set | films | two cores | one GPU, one worker | eight GPUs | kept on disk | growth of the main process |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
-        "- What breaks first is the disk: one block at a time divides it by the number of blocks, shards on several "
-        "machines by the number of machines.",
+        "- What breaks first is the disk, in size: one block at a time divides it by the number of blocks, shards on "
+        "several machines by the number of machines. And in speed: eight GPUs write "
+        f"{8000 / ON_GPU * kept / 1e9:.1f} GB/s, and read it again at least once.",
         "- Then the masks of all films, which every worker that permutes them maps into memory; only films with masks "
         "count there, a few thousand in either data set today.",
         f"- Counters do not grow: patients beyond {GROUPS:,} are counted in as many groups.",
         "- Between machines go only answers: at most "
         f"{1024 * 4097 * 8 / 1e6:.0f} MB a shard and census of 1,024 units, and the tally of a shard's own patients.",
-        "- On one or eight GPUs nothing was measured. A GPU's forward is not the limit of this design: reading "
-        "films and writing cells are, so a GPU wants as many workers as films need decoding (`--gpus 0.25` gives "
-        "four workers one GPU), and eight GPUs divide the two-core column by no more than the number of cores "
-        "beside them.",
+        "- A GPU's forward is not the limit: decoding films, and bringing cells to the host and to disk, are. So a GPU "
+        "wants several workers (`--gpus 0.25` gives four of them one GPU), each with a core of its own.",
     ]
 
 
