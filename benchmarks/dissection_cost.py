@@ -386,7 +386,7 @@ def _plan(told: dict[str, Any], memory: dict[int, Any]) -> list[str]:
         f"one GPU with one worker: {ON_GPU} ms a film (dissection_gpu.md). Eight GPUs are that divided by eight, which "
         "was not measured.",
         "",
-        "| data set | films | two cores | one GPU, one worker | eight GPUs | kept on disk | growth of the main process |",
+        "| data set | films | two cores | one GPU, one worker | eight GPUs | kept on disk | main process grows by |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
