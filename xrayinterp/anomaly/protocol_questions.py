@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
+from ..evaluation.statistics import holm
 from ..evaluation.tables import markdown
 from .protocol import ALL, METRICS
 from .protocol_lines import Line, interval, plain
@@ -17,6 +19,10 @@ BASELINES = ("nearest", "gaussian", "reconstruction")
 """Methods that are told nothing but which images are normal."""
 APART = ("centre", "weak")
 """A control, and a model that was told more."""
+SEEDS = 3
+"""With fewer of a detector nothing is concluded."""
+ALPHA = 0.05
+NONE = "—"
 Side = tuple[str, str]
 """A method and the way its maps are made."""
 
@@ -72,7 +78,12 @@ QUESTIONS = (
 
 @dataclass(frozen=True)
 class Answer:
-    """First minus second on one trial and metric, the mean over seeds, with its 95 % interval over patients."""
+    """First minus second on one trial and metric, the mean over seeds, with its 95 % interval over patients.
+
+    `by_seed` are the differences of the seeds that both have; () where a side has fewer than SEEDS, and nothing is
+    concluded. `p` is of no difference: two-sided, normal, the error that of the resamples; `p_holm` after Holm's rule
+    over all comparisons under one question, NaN before.
+    """
 
     place: str
     metric: str
@@ -80,6 +91,9 @@ class Answer:
     difference: float
     low: float
     high: float
+    by_seed: tuple[float, ...] = ()
+    p: float = np.nan
+    p_holm: float = np.nan
 
     @property
     def told(self) -> str:
@@ -88,43 +102,73 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval leaves out 0: "better", "worse", or else "not told apart"."""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+        """Better or worse where Holm's p < .05, the interval leaves out 0 and all seeds agree, else "not told apart".
+
+        NONE where there are too few seeds.
+        """
+        if not self.by_seed:
+            return NONE
+        for name, sign in (("better", 1), ("worse", -1)):
+            agree = all(sign * one > 0 for one in (*self.by_seed, self.low, self.high))
+            if agree and self.p_holm < ALPHA:
+                return name
+        return "not told apart"
+
+    @property
+    def adjusted(self) -> str:
+        """The adjusted p as text."""
+        return NONE if not np.isfinite(self.p_holm) else "< .001" if self.p_holm < 0.001 else plain(self.p_holm)
 
 
 def answers(question: Question, found: Sequence[Line]) -> list[Answer]:
     """All comparisons of a question that a run allows, on the groups of all anomalies."""
     kept = overall(found)
     pairs = [(first, second) for first in kept if _is(first, question.first) for second in kept]
-    return [_answer(first, second) for first, second in pairs if _beside(first, second, question.second)]
+    return judged([_answer(first, second) for first, second in pairs if _beside(first, second, question.second)])
+
+
+def judged(found: Sequence[Answer]) -> list[Answer]:
+    """The comparisons under one question, p adjusted for their number; those of too few seeds do not count."""
+    adjusted = holm(np.array([one.p if one.by_seed else np.nan for one in found]))
+    return [replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
 def overall(found: Sequence[Line]) -> list[Line]:
-    """Lines of all anomalies together; of families of several tasks their means."""
+    """Lines of all anomalies together; of families of several tasks their means.
+
+    What learned from the images it is tested on, or may have, is left out.
+    """
     whole = {line.place.family for line in found if not line.place.task}
     return [
-        line for line in found if line.place.group == ALL and (not line.place.task or line.place.family not in whole)
+        line
+        for line in found
+        if line.seen == "no" and line.place.group == ALL and (not line.place.task or line.place.family not in whole)
     ]
 
 
 def experts_compared(found: Sequence[Line]) -> list[str]:
     """Lines: each method with one expert less the same with another."""
     kept = [line for line in overall(found) if _method(line)[0] in (DISTILLED, *BASELINES) and _method(line)[1]]
-    body = []
-    for first, second in combinations(kept, 2):
-        if first.place == second.place and _method(first)[0] == _method(second)[0]:
-            one = _answer(first, second)
-            names = f"{one.expert} less {_method(second)[1]}"
-            told = [names, one.told, one.verdict]
-            body.append([one.place, METRICS[one.metric], _method(first)[0], first.place.view, *told])
-    if not body:
+    pairs = [
+        (first, second)
+        for first, second in combinations(kept, 2)
+        if first.place == second.place and _method(first)[0] == _method(second)[0]
+    ]
+    if not pairs:
         return []
-    head = ["on", "metric", "method", "map", "experts", "difference", ""]
+    body = []
+    for (first, second), one in zip(pairs, judged([_answer(*pair) for pair in pairs]), strict=True):
+        told = [f"{one.expert} less {_method(second)[1]}", one.told, one.adjusted, one.verdict]
+        body.append([one.place, METRICS[one.metric], _method(first)[0], first.place.view, *told])
+    head = ["on", "metric", "method", "map", "experts", "difference", "p", ""]
     return ["### Does it matter what the expert learned?", "", *markdown(head, body), ""]
 
 
 def at_a_glance(found: Sequence[Line]) -> list[str]:
-    """Lines: on every trial the best form of distillation beside the best baseline that was told nothing."""
+    """Lines: on every trial the best form of distillation beside the best baseline that was told nothing.
+
+    Both were chosen on these very figures, so there is neither interval nor verdict; the table says of how many.
+    """
     places: dict[tuple[str, str, str, str], list[Line]] = {}
     for line in overall(found):
         at = line.place
@@ -135,9 +179,9 @@ def at_a_glance(found: Sequence[Line]) -> list[str]:
         forms = [line for line in of if _method(line)[0] not in (*BASELINES, *APART)]
         if rivals and forms:
             first, second = (max(side, key=lambda line: line.value) for side in (forms, rivals))
-            one = _answer(first, second)
-            body.append([one.place, METRICS[one.metric], _named(first), _named(second), one.told, one.verdict])
-    head = ["on", "metric", "best distillation", "best baseline", "difference", ""]
+            best = [_named(first), str(len(forms)), _named(second), str(len(rivals))]
+            body.append([_where(first), METRICS[first.place.metric], *best, signed(first.value - second.value)])
+    head = ["on", "metric", "best distillation", "of", "best baseline", "of", "difference"]
     return markdown(head, body) if body else []
 
 
@@ -155,15 +199,18 @@ def in_words(comparisons: Sequence[Answer]) -> str:
     """What the comparisons come to."""
     counts = {verdict: sum(one.verdict == verdict for one in comparisons) for verdict in ("better", "worse")}
     better, worse = counts["better"], counts["worse"]
-    told = f"better in {better}, worse in {worse}, not told apart in {len(comparisons) - better - worse}"
+    concluded = sum(one.verdict != NONE for one in comparisons)
+    if not concluded:
+        return f"Nothing is concluded from fewer than {SEEDS} seeds."
+    told = f"better in {better}, worse in {worse}, not told apart in {concluded - better - worse}"
     start = (
         "Cannot be told" if not better and not worse
-        else "Yes" if not worse and 2 * better > len(comparisons)
-        else "No, the reverse" if not better and 2 * worse > len(comparisons)
+        else "Yes" if not worse and 2 * better > concluded
+        else "No, the reverse" if 2 * worse > concluded
         else "Sometimes" if better
         else "No"
     )  # fmt: skip
-    return f"{start}: of {len(comparisons)} comparisons {told}."
+    return f"{start}: of {concluded} comparisons {told}."
 
 
 def _named(line: Line) -> str:
@@ -189,14 +236,43 @@ def _method(line: Line) -> tuple[str, str]:
 
 
 def _answer(first: Line, second: Line) -> Answer:
-    low, high = interval(np.asarray(first.draws) - np.asarray(second.draws))
-    place = f"{first.place.family}, {first.place.trial}"
-    return Answer(place, first.place.metric, _method(first)[1], first.value - second.value, low, high)
+    apart = np.asarray(first.draws) - np.asarray(second.draws)
+    difference = first.value - second.value
+    found = (difference, *interval(apart), by_seed(first, second), _p(difference, apart))
+    return Answer(_where(first), first.place.metric, _method(first)[1], *found)
+
+
+def by_seed(first: Line, second: Line) -> tuple[float, ...]:
+    """Differences of the seeds that both have, a detector without seeds beside each; () where they are too few."""
+    shared = [seed for seed in first.seeds or second.seeds if seed in (second.seeds or first.seeds)]
+    if len(shared) < SEEDS and (first.seeds or second.seeds):
+        return ()
+    pairs = [(_of_seed(first, seed), _of_seed(second, seed)) for seed in shared or (0,)]
+    return tuple(a - b for a, b in pairs)
+
+
+def _of_seed(line: Line, seed: int) -> float:
+    return line.values[line.seeds.index(seed) if line.seeds else 0]
+
+
+def _p(difference: float, draws: np.ndarray) -> float:
+    """Of no difference, two-sided, by a normal distribution as wide as the draws; 1 where there is none."""
+    known = draws[np.isfinite(draws)]
+    if len(known) < 2 or not difference:
+        return 1.0
+    error = float(known.std(ddof=1))
+    return math.erfc(abs(difference) / error / math.sqrt(2)) if error > 0 else 0.0
+
+
+def _where(line: Line) -> str:
+    of, every = line.tasks
+    some = f" ({of} of {every} tasks)" if of < every and not line.place.task else ""
+    return f"{line.place.task or line.place.family}{some}, {line.place.trial}"
 
 
 def _table(comparisons: Sequence[Answer]) -> list[str]:
-    body = [[one.place, METRICS[one.metric], one.expert, one.told, one.verdict] for one in comparisons]
-    return markdown(["on", "metric", "expert", "difference", ""], body)
+    body = [[one.place, METRICS[one.metric], one.expert, one.told, one.adjusted, one.verdict] for one in comparisons]
+    return markdown(["on", "metric", "expert", "difference", "p", ""], body)
 
 
 def signed(value: float) -> str:
