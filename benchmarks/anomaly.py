@@ -54,7 +54,9 @@ def main() -> None:
     planned, cells = recorded(planned, out), Cells(out / "cells")
     found = lines(planned, cells)
     if not found:
-        console.print(f"{out} holds no results: see `python benchmarks/anomaly.py --help`.")
+        console.print(
+            f"{out} holds no detector measured on all of a family: see `python benchmarks/anomaly.py --help`."
+        )
         return
     RESULT.write_text("\n".join(report(planned, found, cells)) + "\n", encoding="utf-8")
 

@@ -290,6 +290,9 @@ def test_other_images_never_take_the_results_of_earlier_ones(tmp_path: Path) -> 
         classes = replace(task.trials[0], images=255 - task.trials[0].images)
         return replace(task, trials=(classes, *task.trials[1:]))
 
+    said: list[str] = []
+    assert conduct(made_plan(changed, seeds=1), tmp_path, told=said.append) == 0
+    assert said[0].startswith(f"made-a {SIZE} all: other images than at the last run")
     assert measured(made_plan(changed, seeds=1), tmp_path) == [0.25, 0.25]
     assert len(list((tmp_path / "cells" / "made-a").glob("*.npz"))) == 2
 

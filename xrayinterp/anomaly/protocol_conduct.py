@@ -12,7 +12,7 @@ from ..errors import XrayInterpError
 from .protocol import RESAMPLES, Outcome, Task, examine
 from .protocol_detectors import Named, Setup
 from .protocol_family import Family, Loading
-from .protocol_identity import Identity, identified, weights_name
+from .protocol_identity import Identity, changes, identified, recorded, weights_name
 from .protocol_report import write
 from .protocol_store import Cell, Cells
 from .protocol_tasks import tasks_named
@@ -100,7 +100,10 @@ def conduct(
     """
     cells, begun = Cells(out / "cells"), time.monotonic()
     loaded = lru_cache(maxsize=1)(lambda family, part: family.load(part, planned.loading))
+    before = recorded(planned, out).identity
     planned, lost = identified(planned, out, loaded, budget)
+    for change in changes(before, planned.identity):
+        told(change)
     failed: dict[Cell, str] = {}
     for family, part, named, cell in planned.cells():
         late = budget is not None and time.monotonic() - begun > budget

@@ -107,6 +107,17 @@ def recorded(planned: Plan, out: Path) -> Plan:
     return replace(planned, identity=_read(_file(out)))
 
 
+def changes(before: Identity, now: Identity) -> list[str]:
+    """A line for all images and weights that were others when they were last recorded."""
+    pairs = ((before.images, now.images, "images"), (before.weights, now.weights, "weights"))
+    return [
+        f"{name}: other {what} than at the last run; what was measured with those is left aside"
+        for old, new, what in pairs
+        for name, digest in new.items()
+        if old.get(name, digest) != digest
+    ]
+
+
 def _file(out: Path) -> Path:
     return out / "identity.json"
 
