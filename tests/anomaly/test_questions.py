@@ -9,19 +9,16 @@ import numpy as np
 import pytest
 
 from xrayinterp.anomaly.protocol import ALL
+from xrayinterp.anomaly.protocol_answers import Answer, in_words, judged, signed
 from xrayinterp.anomaly.protocol_lines import Line, Place, plain
 from xrayinterp.anomaly.protocol_questions import (
     QUESTIONS,
-    Answer,
     Question,
     answers,
     asked,
     at_a_glance,
     experts_compared,
-    in_words,
-    judged,
     overall,
-    signed,
 )
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, 400)

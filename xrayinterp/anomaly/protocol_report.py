@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from ..evaluation.tables import markdown
 from ..paths import whole_file
 from .protocol import ALL, METRICS
+from .protocol_answers import ALPHA, SEEDS
 from .protocol_detectors import learned_from
 from .protocol_lines import Line, lines, told
-from .protocol_questions import ALPHA, SEEDS, asked, at_a_glance, experts_compared
+from .protocol_questions import asked, at_a_glance, experts_compared
 
 if TYPE_CHECKING:
     from .protocol_conduct import Plan
