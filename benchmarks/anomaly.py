@@ -20,6 +20,7 @@ from rich.progress import track
 from xrayinterp.anomaly.protocol_conduct import Plan, conduct
 from xrayinterp.anomaly.protocol_detectors import Named, detectors_named
 from xrayinterp.anomaly.protocol_family import Loading
+from xrayinterp.anomaly.protocol_identity import recorded
 from xrayinterp.anomaly.protocol_lines import lines
 from xrayinterp.anomaly.protocol_report import report
 from xrayinterp.anomaly.protocol_store import Cells
@@ -50,10 +51,12 @@ def main() -> None:
     if options.what == "run":
         left = conduct(planned, out, device=options.device, told=lambda text: console.print(text, highlight=False))
         console.print(f"{left} of {len(planned.cells())} are missing" if left else "everything is measured")
-    cells = Cells(out / "cells")
+    planned, cells = recorded(planned, out), Cells(out / "cells")
     found = lines(planned, cells)
     if not found:
-        console.print(f"{out} holds no results: see `python benchmarks/anomaly.py --help`.")
+        console.print(
+            f"{out} holds no detector measured on all of a family: see `python benchmarks/anomaly.py --help`."
+        )
         return
     RESULT.write_text("\n".join(report(planned, found, cells)) + "\n", encoding="utf-8")
 
@@ -79,7 +82,7 @@ def pack(folder: Path) -> None:
     for name, films in (("nih", list(_nih())), ("kermany", list(_kermany()))):
         manifest = load_manifest(name)
         files = [path for film in films for path in (film.path, film.mask_path) if path is not None]
-        for path in track(files, f"copying {name}", transient=True):
+        for path in track(files, f"copying {name}", transient=True, console=Console(stderr=True)):
             to = folder / path.relative_to(root)
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, to)

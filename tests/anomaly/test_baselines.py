@@ -11,7 +11,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from xrayinterp.anomaly.baselines.centre import Centre
-from xrayinterp.anomaly.baselines.features import drawn, patches
+from xrayinterp.anomaly.baselines.features import drawn, patches, usual_blur
 from xrayinterp.anomaly.baselines.gaussian import GaussianPerPosition, shrunk_covariance
 from xrayinterp.anomaly.baselines.nearest import NearestNeighbour, coreset
 from xrayinterp.anomaly.baselines.reconstruction import Reconstruction
@@ -59,6 +59,27 @@ def test_every_baseline_is_a_detector(name: str) -> None:
     peak = maps[0, 0].argmax()
     assert 6 <= int(peak) // SIZE < 26
     assert 6 <= int(peak) % SIZE < 26
+
+
+@pytest.mark.parametrize(("pool", "counts"), [(8, {2}), (6, {1, 2}), (2, {0, 1}), (1000, {16})])
+def test_the_pool_is_drawn_from_all_images_alike(pool: int, counts: set[int]) -> None:
+    """Four images of sixteen patches, each patch its image's grey: none is left out because it comes last."""
+    greys = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    images = greys.view(-1, 1, 1, 1).expand(-1, 1, SIZE, SIZE).contiguous()
+    made = NearestNeighbour(lambda images: [torch.nn.functional.avg_pool2d(images, 8)], pool=pool, least=64)
+    made.fit(images)
+    found = [int((made.memory[:, 0] - grey).abs().lt(1e-4).sum()) for grey in greys]
+    assert set(found) == counts
+    assert sum(found) == min(pool, 64)
+
+
+def test_training_writes_nothing_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    Reconstruction(width=4, code=2, steps=3).fit(noisy(0))
+    assert capsys.readouterr().out == ""
+
+
+def test_maps_are_smoothed_by_a_32nd_of_the_side() -> None:
+    assert [usual_blur(size) for size in (32, 128, 224)] == [1, 4, 7]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator")

@@ -15,18 +15,28 @@ from filelock import FileLock
 from helpers.picture_replicas import PICTURE_REPLICAS
 from torch import Tensor
 
-from xrayinterp.anomaly import protocol_conduct
+from xrayinterp.anomaly import protocol_identity, protocol_tasks
 from xrayinterp.anomaly.distillation import DistillationDetector
 from xrayinterp.anomaly.kinds import KINDS
 from xrayinterp.anomaly.protocol import ALL, Measured, Outcome, Task, Trial, by_pixel, examine
 from xrayinterp.anomaly.protocol_conduct import Plan, conduct
-from xrayinterp.anomaly.protocol_detectors import DetectorMethod, Named, Setup, detectors_named
+from xrayinterp.anomaly.protocol_detectors import DetectorMethod, Named, Setup, detectors_named, experts
 from xrayinterp.anomaly.protocol_family import Family, Loading, one_class
+from xrayinterp.anomaly.protocol_identity import (
+    identified,
+    images_digest,
+    recorded,
+    weights_digest,
+    weights_name,
+)
 from xrayinterp.anomaly.protocol_lines import lines
 from xrayinterp.anomaly.protocol_store import Cell, Cells, load_outcome
 from xrayinterp.anomaly.protocol_tasks import FAMILIES, tasks_named
 from xrayinterp.cli import main
+from xrayinterp.concepts.manifests import load_probe_manifest
+from xrayinterp.datasets.films import load_films
 from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.models.registry import describe
 
 SIZE = 16
 DRAWS = 50
@@ -200,15 +210,7 @@ def made_plan(load: Callable[[str, Loading], Task], seeds: int = 2) -> Plan:
     parts = ("made-a", "made-b")
     family = Family("made", "made tasks", SIZE, lambda loading: parts, load)
     method = DetectorMethod("bright", "brightness", lambda setup: Brightness(setup.seed), reads=False)
-    return Plan(tuple((family, part) for part in parts), (Named(method, ""),), seeds)
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    def quick(task: Task, detector: Any, views: Any) -> Outcome:
-        return examine(task, detector, views, resamples=DRAWS)
-
-    monkeypatch.setattr(protocol_conduct, "examine", quick)
+    return Plan(tuple((family, part) for part in parts), (Named(method, ""),), seeds, resamples=DRAWS)
 
 
 def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
@@ -223,12 +225,14 @@ def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
     assert loaded == []
     assert "4 of 4 are not measured" in (tmp_path / "report.md").read_text()
     assert conduct(planned, tmp_path) == 0
-    assert loaded == ["made-a", "made-b"] * 2
+    assert loaded == ["made-a", "made-b"] * 3  # to know them, and for each of two seeds
     report = (tmp_path / "report.md").read_text()
     assert "not measured" not in report
     assert "`bright`" in report
     before = (tmp_path / "figures.parquet").read_bytes()
-    assert conduct(made_plan(lambda part, loading: pytest.fail("loaded again")), tmp_path) == 0
+    again = planned.detectors[0].method
+    fixed = replace(again, make=lambda setup: pytest.fail("measured again"))
+    assert conduct(replace(planned, detectors=(Named(fixed, ""),)), tmp_path) == 0
     assert (tmp_path / "figures.parquet").read_bytes() == before
     rows = pq.read_table(tmp_path / "figures.parquet").to_pylist()
     (whole,) = (r for r in rows if r["task"] == "" and r["metric"] == "auroc")
@@ -242,19 +246,183 @@ def test_a_detector_without_seeds_is_measured_once(tmp_path: Path) -> None:
     fixed = replace(planned, detectors=(replace(named, method=replace(named.method, seeded=False)),))
     assert len(fixed.cells()) == 2
     conduct(fixed, tmp_path)
-    assert all(len(line.values) == 1 for line in lines(fixed, Cells(tmp_path / "cells")))
+    found = lines(recorded(fixed, tmp_path), Cells(tmp_path / "cells"))
+    assert found
+    assert all((len(line.values), line.seeds) == (1, ()) for line in found)
 
 
 def test_lines_of_several_tasks_are_means_and_of_unfinished_seeds_none(tmp_path: Path) -> None:
     planned = made_plan(lambda part, loading: made_task(part), seeds=1)
     conduct(planned, tmp_path)
-    cells = Cells(tmp_path / "cells")
+    planned, cells = recorded(planned, tmp_path), Cells(tmp_path / "cells")
     found = lines(planned, cells)
     mean = [line for line in found if line.place.task == "" and line.place.metric == "auroc"]
-    assert [line.value for line in mean] == [0.75]
+    assert [(line.value, line.count) for line in mean] == [(0.75, "mean of 2")]
     family, part = planned.tasks[1]
     cells.file(planned.cell(family, part, planned.detectors[0], 0)).unlink()
     assert lines(planned, Cells(tmp_path / "cells")) == []
+
+
+def test_a_mean_over_some_tasks_of_a_family_says_so(tmp_path: Path) -> None:
+    planned = made_plan(lambda part, loading: made_task(part), seeds=1)
+    whole = replace(planned.tasks[0][0], parts=lambda loading: ("made-a", "made-b", "made-c"))
+    some = replace(planned, tasks=tuple((whole, part) for _, part in planned.tasks))
+    conduct(some, tmp_path)
+    found = lines(recorded(some, tmp_path), Cells(tmp_path / "cells"))
+    assert {line.count for line in found if line.place.task == ""} == {"mean of 2 of 3"}
+    assert "all (mean of 2 of 3)" in (tmp_path / "report.md").read_text()
+    one = replace(some, tasks=some.tasks[:1])
+    assert all(line.place.task == "made-a" for line in lines(recorded(one, tmp_path), Cells(tmp_path / "cells")))
+
+
+def measured(planned: Plan, out: Path) -> list[float]:
+    """What a run finds, the faint and the bright ones together, task by task."""
+    assert conduct(planned, out) == 0
+    found = lines(recorded(planned, out), Cells(out / "cells"))
+    return [line.value for line in found if line.place.task and (line.place.metric, line.place.group) == ("auroc", ALL)]
+
+
+def test_other_images_never_take_the_results_of_earlier_ones(tmp_path: Path) -> None:
+    assert measured(made_plan(lambda part, loading: made_task(part), seeds=1), tmp_path) == [0.75, 0.75]
+
+    def changed(part: str, loading: Loading) -> Task:
+        task = made_task(part)
+        classes = replace(task.trials[0], images=255 - task.trials[0].images)
+        return replace(task, trials=(classes, *task.trials[1:]))
+
+    said: list[str] = []
+    assert conduct(made_plan(changed, seeds=1), tmp_path, told=said.append) == 0
+    assert said[0].startswith(f"made-a {SIZE} all: other images than at the last run")
+    assert measured(made_plan(changed, seeds=1), tmp_path) == [0.25, 0.25]
+    assert len(list((tmp_path / "cells" / "made-a").glob("*.npz"))) == 2
+
+
+def test_every_part_of_a_task_changes_its_digest() -> None:
+    task = made_task()
+    classes, outlined = task.trials
+    flipped = {name: ~mask for name, mask in outlined.masks.items()}
+    others = [
+        replace(task, train=task.train + 1),
+        replace(task, train_patients=("t9", *task.train_patients[1:])),
+        replace(task, trials=(classes,)),
+        replace(task, trials=(replace(classes, images=classes.images + 1), outlined)),
+        replace(task, trials=(replace(classes, patients=("p9", *classes.patients[1:])), outlined)),
+        replace(task, trials=(replace(classes, normal=~classes.normal), outlined)),
+        replace(task, trials=(replace(classes, groups={ALL: classes.groups[ALL]}), outlined)),
+        replace(task, trials=(classes, replace(outlined, masks=flipped))),
+    ]
+    digests = {images_digest(one) for one in (task, *others)}
+    assert len(digests) == 1 + len(others)
+    assert images_digest(made_task()) == images_digest(task)
+
+
+def test_other_weights_resamples_or_code_are_other_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = made_plan(lambda part, loading: made_task(part), seeds=1)
+    reading = replace(planned.detectors[0].method, reads=True)
+    planned = replace(planned, detectors=(Named(reading, "compact"),))
+    family, part = planned.tasks[0]
+
+    def cell(plan: Plan) -> Cell:
+        return plan.cell(family, part, plan.detectors[0], 0)
+
+    def known(digest: str) -> Plan:
+        monkeypatch.setattr(protocol_identity, "weights_digest", lambda name: digest)
+        return identified(planned, tmp_path, lambda family, part: made_task(part))[0]
+
+    one, retrained = known("a" * 64), known("b" * 64)
+    assert recorded(planned, tmp_path).identity == retrained.identity
+    newer = replace(one, detectors=(Named(replace(reading, version=2), "compact"),))
+    mapped = replace(one, detectors=(Named(replace(reading, views=lambda size: {}), "compact"),))
+    found = [cell(plan) for plan in (one, retrained, replace(one, resamples=DRAWS + 1), newer, mapped)]
+    assert len({of.key for of in found}) == len(found)
+
+
+def test_weights_are_known_by_what_decides_them() -> None:
+    assert weights_name("compact", 3) == "compact"
+    assert weights_name("random", 3) == "random 3"
+    assert weights_digest("random 0") != weights_digest("random 1")
+    assert weights_digest("compact") == describe("compact").card.sha256
+
+
+@pytest.mark.parametrize("error", [XrayInterpError(Code.BAD_OPTION, "Too few.", "Give more."), RuntimeError("memory")])
+def test_a_detector_that_fails_does_not_stop_the_others(tmp_path: Path, error: Exception) -> None:
+    planned = made_plan(lambda part, loading: made_task(part), seeds=1)
+    good = planned.detectors[0].method
+
+    def failing(setup: Setup) -> Brightness:
+        raise error
+
+    lame = Named(replace(good, name="lame", make=failing), "")
+    said: list[str] = []
+    assert conduct(replace(planned, detectors=(lame, *planned.detectors)), tmp_path, told=said.append) == 2
+    assert sum("made-a lame seed 0 failed" in line for line in said) == 1
+    assert "made-b bright seed 0: fitted" in "".join(said)
+    report = (tmp_path / "report.md").read_text()
+    assert "2 of 4 are not measured" in report
+    why = str(error).split(".")[0]
+    assert f"- `lame` on made-a, seed 0: {why}" in report or f"seed 0: RuntimeError: {why}" in report
+    assert "| `bright` |" in report
+    assert not list((tmp_path / "cells").rglob("lame*.npz"))
+
+
+def test_weights_that_cannot_be_had_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise XrayInterpError(Code.WEIGHTS_OFFLINE, f"No {name}.", "Fetch it.")
+
+    monkeypatch.setattr(protocol_identity, "weights_digest", missing)
+    planned = made_plan(lambda part, loading: made_task(part), seeds=1)
+    reading = Named(replace(planned.detectors[0].method, name="reading", reads=True), "vgg16")
+    assert conduct(replace(planned, detectors=(reading, *planned.detectors)), tmp_path) == 2
+    assert "`reading@vgg16` on made-a, seed 0: No vgg16. Fetch it." in (tmp_path / "report.md").read_text()
+
+
+def test_a_damaged_record_of_what_was_measured_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "identity.json").write_text("{")
+    with pytest.raises(XrayInterpError, match=r"identity\.json cannot be read") as caught:
+        recorded(made_plan(lambda part, loading: made_task(part)), tmp_path)
+    assert caught.value.code is Code.BAD_DATA
+
+
+def test_an_outline_with_nothing_beside_it_has_no_figure() -> None:
+    """Of `whole` every pixel is inside: there is nothing to tell it from."""
+    whole, part = np.ones((2, 8, 8), dtype=bool), np.zeros((2, 8, 8), dtype=bool)
+    whole[1], part[1, :4] = False, True
+    shown = torch.zeros(2, 1, 8, 8)
+    trial = Trial("t", "", shown, ("p", "q"), np.zeros(2, dtype=bool), {}, {"whole": whole, "part": part})
+    assert {m.group for m in by_pixel(trial, np.random.default_rng(0).random((2, 8, 8)), "own", 5)} == {ALL, "part"}
+
+
+def test_who_saw_the_test_films_follows_the_rule_of_the_probe_set() -> None:
+    nih, digits, own = (FAMILIES[name] for name in ("nih", "digits", "folder"))
+    found = {name: nih.seen_by(name) for name in (*experts(), "weak", "mine", "")}
+    assert {name for name, seen in found.items() if seen == "yes"} == {"nih", "all"}
+    assert {name for name, seen in found.items() if seen == "unknown"} == {"mine"}
+    assert (FAMILIES["kermany"].seen_by("all"), digits.seen_by("nih"), digits.seen_by("mine")) == (
+        "no",
+        "no",
+        "unknown",
+    )
+    assert (own.seen_by("random"), own.seen_by(""), own.seen_by("compact")) == ("no", "no", "unknown")
+    splits = {"probe", "val", "test"}
+    rules = load_probe_manifest("chestx-det").seen
+    assert all((found[name] == "yes") == bool(splits & set(rule)) for name, rule in rules.items())
+
+
+def test_the_report_marks_who_saw_the_test_films(tmp_path: Path) -> None:
+    planned = made_plan(lambda part, loading: made_task(part), seeds=1)
+    method = planned.detectors[0].method
+    knowing = Named(replace(method, name="knowing", model="compact"), "")
+    strange = Named(replace(method, name="strange", model="weak"), "")
+    family = replace(planned.tasks[0][0], seen={"compact": ("test",)})
+    tasks = tuple((family, part) for _, part in planned.tasks)
+    conduct(replace(planned, tasks=tasks, detectors=(knowing, strange, *planned.detectors)), tmp_path)
+    report = (tmp_path / "report.md").read_text()
+    assert "| `knowing` (saw the test films) |" in report
+    assert "| `strange` (may have seen the test films) |" in report
+    assert "| `bright` |" in report
+    assert "saw the test films | seconds to fit" in report
+    rows = pq.read_table(tmp_path / "figures.parquet").to_pylist()
+    assert {(r["detector"], r["seen"]) for r in rows} == {("knowing", "yes"), ("strange", "unknown"), ("bright", "no")}
 
 
 # ------------------------------------------------------------------------------------------------------------- tasks
@@ -286,6 +454,14 @@ def test_films_of_the_nih(data_root: Path) -> None:
     assert int((inverted + far.images[torch.from_numpy(far.normal)].int() - 255).abs().max()) <= 2
     assert np.stack(list(outlined.masks.values())).any((0, 2, 3)).all()
     assert not outlined.normal.any()
+
+
+@pytest.mark.parametrize("masked", [0, 1])
+def test_films_without_outlines_are_no_trial(masked: int, data_root: Path) -> None:
+    """None at all, or one whose outlines are empty."""
+    films = [film for film in load_films("nih", root=data_root, splits=["test"]) if film.mask_path is not None]
+    empty = [replace(film, mask_path=None, annotated=frozenset({"nobody"})) for film in films[:masked]]
+    assert protocol_tasks._outlined(empty, 32) == []
 
 
 def test_films_of_children(data_root: Path) -> None:
@@ -338,12 +514,20 @@ def test_unknown_tasks_are_refused_with_a_list(names: list[str], said: str) -> N
 
 
 def test_detectors_by_name() -> None:
-    named = detectors_named(["nearest", "nearest@random", "reconstruction@random", "nearest"])
+    named = detectors_named(["nearest", "nearest@random", "reconstruction", "nearest"])
     assert [one.name for one in named] == ["nearest@compact", "nearest@random", "reconstruction"]
-    for wrong in ("closest", "nearest@nobody"):
-        with pytest.raises(XrayInterpError, match="There is no") as caught:
-            detectors_named([wrong])
+    wrong = {"closest": "There is no", "nearest@nobody": "There is no", "centre@random": "'centre' reads no expert"}
+    for name, said in wrong.items():
+        with pytest.raises(XrayInterpError, match=said) as caught:
+            detectors_named([name])
         assert caught.value.code is Code.BAD_OPTION
+    assert "centre" in [one.name for one in detectors_named(["all@random"])]
+
+
+def test_directions_of_whole_maps_have_no_differences_by_position() -> None:
+    ways = {n.method.name: set(n.method.views(32)) for n in detectors_named(["direction", "position", "distillation"])}
+    assert ways["direction"] == {"gradient"}
+    assert "difference" in ways["position"] & ways["distillation"]
 
 
 FORMS = ("value", "direction", "standardised", "position", "equal")

@@ -154,14 +154,16 @@ def by_image(trial: Trial, scores: Floats, resamples: int = RESAMPLES) -> Iterat
 def by_pixel(trial: Trial, maps: Floats, view: str, resamples: int = RESAMPLES) -> Iterator[Measured]:
     """Pixel AUROC and per-region overlap of all outlines together and of each class.
 
-    Of a class, only images with it are looked at, and pixels of other classes count neither way.
+    Of a class, only images with it are looked at, and pixels of other classes count neither way. A class that no image
+    shows, or whose outlines leave no pixel beside them, has no figure.
     """
     together = np.logical_or.reduce(list(trial.masks.values()))
     for group, masks in {ALL: together, **trial.masks}.items():
         kept = masks.any((1, 2))
-        if not kept.any():
-            continue
-        outlined = Outlined(maps[kept], masks[kept], (~together | masks)[kept])
+        counted = (~together | masks)[kept]
+        if masks[kept][counted].all():
+            continue  # none shows it, or there is nothing beside it to tell it from
+        outlined = Outlined(maps[kept], masks[kept], counted)
         patients = [p for p, here in zip(trial.patients, kept, strict=True) if here]
         areas, overlaps = draws(outlined, patients, resamples=resamples)
         counts = (int(kept.sum()), len(set(patients)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Code, XrayInterpError
 from ..models.registry import model_names
+from .baselines.features import usual_blur
 from .detector import Detector
 from .protocol import Views
 
@@ -40,12 +41,16 @@ class Setup:
 
 
 def _ways(size: int, *names: str) -> Views:
-    """Ways of localisation, blurred by a 32nd of the side as the baselines are."""
-    return {name: {"method": name, "blur": size / 32} for name in names}
+    """Ways of localisation, blurred as the baselines are."""
+    return {name: {"method": name, "blur": usual_blur(size)} for name in names}
 
 
 def _plain(size: int) -> Views:
     return {"own": {}}
+
+
+def _gradient(size: int) -> Views:
+    return _ways(size, "gradient")
 
 
 def _few(size: int) -> Views:
@@ -60,8 +65,9 @@ def _all(size: int) -> Views:
 class DetectorMethod:
     """A way to detect: `make` gives it unfitted, `views` the ways its maps are made at a side in pixels.
 
-    `reads`: whether it reads an expert; `seeded`: whether a seed changes it; `films`: whether it is for chest films
-    alone.
+    `reads`: whether it reads an expert; `model`: the chest model whose answers it gives, "" for none; `seeded`: whether
+    a seed changes it; `films`: whether it is for chest films alone. `version` goes up where a change of code changes
+    its results, so that earlier ones are not taken for these.
     """
 
     name: str
@@ -71,6 +77,8 @@ class DetectorMethod:
     seeded: bool = True
     films: bool = False
     views: Callable[[int], Views] = _plain
+    model: str = ""
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,11 @@ class Named:
     def name(self) -> str:
         """As on the command line: `nearest@compact`."""
         return f"{self.method.name}@{self.expert}" if self.expert else self.method.name
+
+    @property
+    def weights(self) -> str:
+        """The expert or model whose weights it uses; "" for none."""
+        return self.expert or self.method.model
 
 
 def experts() -> tuple[str, ...]:
@@ -113,7 +126,8 @@ def detectors_named(names: Sequence[str]) -> list[Named]:
     """Detectors of names such as `nearest`, `nearest@random`, or `all` and `all@random` (every method).
 
     Raises:
-        XrayInterpError: `bad-option` for a method or expert there is not, listing those there are.
+        XrayInterpError: `bad-option` for a method or expert there is not, listing those there are; for an expert of a
+            method that reads none.
     """
     out: dict[str, Named] = {}
     for name in names:
@@ -125,6 +139,8 @@ def detectors_named(names: Sequence[str]) -> list[Named]:
             raise XrayInterpError(
                 Code.BAD_OPTION, f"There is no expert {expert!r}.", f"There are: {', '.join(experts())}."
             )
+        if expert and word != "all" and not METHODS[word].reads:
+            raise XrayInterpError(Code.BAD_OPTION, f"{word!r} reads no expert.", f"Say {word!r} instead of {name!r}.")
         for method in METHODS.values() if word == "all" else (METHODS[word],):
             found = Named(method, (expert or DEFAULT_EXPERT) if method.reads else "")
             out[found.name] = found
@@ -196,7 +212,10 @@ METHODS: Mapping[str, DetectorMethod] = MappingProxyType(
             ),
             DetectorMethod("value", "distillation of values alone", _distillation(terms="value"), views=_few),
             DetectorMethod(
-                "direction", "distillation of directions alone", _distillation(terms="direction"), views=_few
+                "direction",
+                "distillation of directions alone",
+                _distillation(terms="direction"),
+                views=_gradient,  # of directions of whole maps no position has a difference of its own
             ),
             DetectorMethod(
                 "standardised",
@@ -219,12 +238,18 @@ METHODS: Mapping[str, DetectorMethod] = MappingProxyType(
             DetectorMethod(
                 "equal", "distillation, a cloner as large as the expert", _distillation(cloner="equal"), views=_few
             ),
-            DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest),
+            DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest, version=2),
             DetectorMethod("gaussian", "Gaussian per position (PaDiM-like)", _gaussian),
             DetectorMethod("centre", "control that looks at no image", _centre, reads=False, seeded=False),
             DetectorMethod("reconstruction", "small autoencoder", _reconstruction, reads=False),
             DetectorMethod(
-                "weak", "supervised: model `weak`, told of findings", _weak, reads=False, seeded=False, films=True
+                "weak",
+                "supervised: model `weak`, told of findings",
+                _weak,
+                reads=False,
+                seeded=False,
+                films=True,
+                model="weak",
             ),
         )
     }

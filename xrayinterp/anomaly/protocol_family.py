@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from ..concepts.manifests import Seen, fitted_to
 from .protocol import ALL, BoolMask, Task, Trial
+
+UNTAUGHT = ("random", "random-vgg16")
+"""Experts that learned nothing, whose weights a seed decides."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Loading:
 class Family:
     """Tasks of one data set: `parts` lists their names, `load` reads one; `size` is the usual side in pixels.
 
-    `films`: whether they are of chest films.
+    `films`: whether they are of chest films. `seen`: names of weights to the splits of this data set they were fitted
+    to, as in a probe manifest ("*" for any, and who is not named is unknown); `tested`: splits the trials are of.
     """
 
     name: str
@@ -34,6 +39,12 @@ class Family:
     parts: Callable[[Loading], Sequence[str]]
     load: Callable[[str, Loading], Task]
     films: bool = False
+    seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    tested: tuple[str, ...] = ("test",)
+
+    def seen_by(self, weights: str) -> Seen:
+        """Whether weights, "" for none, were fitted to images of the trials."""
+        return fitted_to({"": (), **dict.fromkeys(UNTAUGHT, ()), **self.seen}, weights, self.tested)
 
 
 def one_class(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -21,12 +22,20 @@ COVERED = 0.5
 """A pixel of a reduced mask is anomalous where at least this much of it is."""
 
 
-def picture_family(name: str) -> Family:
-    """The tasks of a manifest of pictures: each class normal in turn, each object, or the whole."""
+def picture_family(name: str, seen: Mapping[str, tuple[str, ...]]) -> Family:
+    """The tasks of a manifest of pictures: each class normal in turn, each object, or the whole.
+
+    `seen` as in `Family`.
+    """
     manifest = load_picture_set(name)
     load = _each_class if not manifest.normal else _object if manifest.parts else _whole
     return Family(
-        name, manifest.title, manifest.size, _parts(manifest), lambda part, loading: load(manifest, part, loading)
+        name,
+        manifest.title,
+        manifest.size,
+        _parts(manifest),
+        lambda part, loading: load(manifest, part, loading),
+        seen=seen,
     )
 
 
@@ -93,7 +102,7 @@ def dealt(found: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
 def pixels(found: Sequence[Picture], size: int, *, colour: bool) -> Tensor:
     """Whole pictures at (size, size), uint8 (N, 3, size, size), or (N, 1, ...) without colours."""
     out = torch.empty((len(found), 3 if colour else 1, size, size), dtype=torch.uint8)
-    for i, one in enumerate(track(found, "reading pictures", transient=True)):
+    for i, one in enumerate(track(found, "reading pictures", transient=True, console=Console(stderr=True))):
         values = torch.from_numpy(np.array(one.pixels())).permute(2, 0, 1)[None].float()
         small = reduced(values, size)[0]
         out[i] = (small if colour else small.mean(0, keepdim=True)).round().clamp(0, 255).to(torch.uint8)

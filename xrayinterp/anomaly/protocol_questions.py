@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 from ..evaluation.tables import markdown
 from .protocol import ALL, METRICS
-from .protocol_lines import Line, interval, plain
+from .protocol_answers import Answer, compared, in_words, judged, method_of, signed, where
+from .protocol_lines import Line, plain
 
 DISTILLED = "distillation"
 BASELINES = ("nearest", "gaussian", "reconstruction")
@@ -70,74 +69,62 @@ QUESTIONS = (
 """What is asked of every run, as far as it has both sides."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """First minus second on one trial and metric, the mean over seeds, with its 95 % interval over patients."""
-
-    place: str
-    metric: str
-    expert: str
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def told(self) -> str:
-        """As text: "+.021 (−.004 to +.046)"."""
-        return f"{signed(self.difference)} ({signed(self.low)} to {signed(self.high)})"
-
-    @property
-    def verdict(self) -> str:
-        """Whether the interval leaves out 0: "better", "worse", or else "not told apart"."""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
-
-
 def answers(question: Question, found: Sequence[Line]) -> list[Answer]:
     """All comparisons of a question that a run allows, on the groups of all anomalies."""
     kept = overall(found)
     pairs = [(first, second) for first in kept if _is(first, question.first) for second in kept]
-    return [_answer(first, second) for first, second in pairs if _beside(first, second, question.second)]
+    return judged([compared(first, second) for first, second in pairs if _beside(first, second, question.second)])
 
 
 def overall(found: Sequence[Line]) -> list[Line]:
-    """Lines of all anomalies together; of families of several tasks their means."""
+    """Lines of all anomalies together; of families of several tasks their means.
+
+    What learned from the images it is tested on, or may have, is left out.
+    """
     whole = {line.place.family for line in found if not line.place.task}
     return [
-        line for line in found if line.place.group == ALL and (not line.place.task or line.place.family not in whole)
+        line
+        for line in found
+        if line.seen == "no" and line.place.group == ALL and (not line.place.task or line.place.family not in whole)
     ]
 
 
 def experts_compared(found: Sequence[Line]) -> list[str]:
     """Lines: each method with one expert less the same with another."""
-    kept = [line for line in overall(found) if _method(line)[0] in (DISTILLED, *BASELINES) and _method(line)[1]]
-    body = []
-    for first, second in combinations(kept, 2):
-        if first.place == second.place and _method(first)[0] == _method(second)[0]:
-            one = _answer(first, second)
-            names = f"{one.expert} less {_method(second)[1]}"
-            told = [names, one.told, one.verdict]
-            body.append([one.place, METRICS[one.metric], _method(first)[0], first.place.view, *told])
-    if not body:
+    kept = [line for line in overall(found) if method_of(line)[0] in (DISTILLED, *BASELINES) and method_of(line)[1]]
+    pairs = [
+        (first, second)
+        for first, second in combinations(kept, 2)
+        if first.place == second.place and method_of(first)[0] == method_of(second)[0]
+    ]
+    if not pairs:
         return []
-    head = ["on", "metric", "method", "map", "experts", "difference", ""]
+    body = []
+    for (first, second), one in zip(pairs, judged([compared(*pair) for pair in pairs]), strict=True):
+        told = [f"{one.expert} less {method_of(second)[1]}", one.told, one.adjusted, one.verdict]
+        body.append([one.place, METRICS[one.metric], method_of(first)[0], first.place.view, *told])
+    head = ["on", "metric", "method", "map", "experts", "difference", "p", ""]
     return ["### Does it matter what the expert learned?", "", *markdown(head, body), ""]
 
 
 def at_a_glance(found: Sequence[Line]) -> list[str]:
-    """Lines: on every trial the best form of distillation beside the best baseline that was told nothing."""
+    """Lines: on every trial the best form of distillation beside the best baseline that was told nothing.
+
+    Both were chosen on these very figures, so there is neither interval nor verdict; the table says of how many.
+    """
     places: dict[tuple[str, str, str, str], list[Line]] = {}
     for line in overall(found):
         at = line.place
         places.setdefault((at.family, at.task, at.trial, at.metric), []).append(line)
     body = []
     for of in places.values():
-        rivals = [line for line in of if _method(line)[0] in BASELINES]
-        forms = [line for line in of if _method(line)[0] not in (*BASELINES, *APART)]
+        rivals = [line for line in of if method_of(line)[0] in BASELINES]
+        forms = [line for line in of if method_of(line)[0] not in (*BASELINES, *APART)]
         if rivals and forms:
             first, second = (max(side, key=lambda line: line.value) for side in (forms, rivals))
-            one = _answer(first, second)
-            body.append([one.place, METRICS[one.metric], _named(first), _named(second), one.told, one.verdict])
-    head = ["on", "metric", "best distillation", "best baseline", "difference", ""]
+            best = [_named(first), str(len(forms)), _named(second), str(len(rivals))]
+            body.append([where(first), METRICS[first.place.metric], *best, signed(first.value - second.value)])
+    head = ["on", "metric", "best distillation", "of", "best baseline", "of", "difference"]
     return markdown(head, body) if body else []
 
 
@@ -151,28 +138,13 @@ def asked(found: Sequence[Line]) -> list[str]:
     return out
 
 
-def in_words(comparisons: Sequence[Answer]) -> str:
-    """What the comparisons come to."""
-    counts = {verdict: sum(one.verdict == verdict for one in comparisons) for verdict in ("better", "worse")}
-    better, worse = counts["better"], counts["worse"]
-    told = f"better in {better}, worse in {worse}, not told apart in {len(comparisons) - better - worse}"
-    start = (
-        "Cannot be told" if not better and not worse
-        else "Yes" if not worse and 2 * better > len(comparisons)
-        else "No, the reverse" if not better and 2 * worse > len(comparisons)
-        else "Sometimes" if better
-        else "No"
-    )  # fmt: skip
-    return f"{start}: of {len(comparisons)} comparisons {told}."
-
-
 def _named(line: Line) -> str:
     view = f", {line.place.view}" if line.place.view else ""
     return f"`{line.detector}`{view} {plain(line.value)}"
 
 
 def _is(line: Line, side: Side) -> bool:
-    return _method(line)[0] == side[0] and line.place.view in ("", side[1])
+    return method_of(line)[0] == side[0] and line.place.view in ("", side[1])
 
 
 def _beside(first: Line, second: Line, side: Side) -> bool:
@@ -180,26 +152,9 @@ def _beside(first: Line, second: Line, side: Side) -> bool:
     a, b = first.place, second.place
     same = (a.family, a.task, a.trial, a.metric) == (b.family, b.task, b.trial, b.metric)
     itself = (first.detector, a.view) == (second.detector, b.view)
-    return same and not itself and _is(second, side) and _method(second)[1] in ("", _method(first)[1])
-
-
-def _method(line: Line) -> tuple[str, str]:
-    method, _, expert = line.detector.partition("@")
-    return method, expert
-
-
-def _answer(first: Line, second: Line) -> Answer:
-    low, high = interval(np.asarray(first.draws) - np.asarray(second.draws))
-    place = f"{first.place.family}, {first.place.trial}"
-    return Answer(place, first.place.metric, _method(first)[1], first.value - second.value, low, high)
+    return same and not itself and _is(second, side) and method_of(second)[1] in ("", method_of(first)[1])
 
 
 def _table(comparisons: Sequence[Answer]) -> list[str]:
-    body = [[one.place, METRICS[one.metric], one.expert, one.told, one.verdict] for one in comparisons]
-    return markdown(["on", "metric", "expert", "difference", ""], body)
-
-
-def signed(value: float) -> str:
-    """A difference as text: "+.021", "−.004", ".000", "–" where there is none."""
-    told = plain(abs(value))
-    return "–" if not np.isfinite(value) else told if told == ".000" else f"{'+' if value > 0 else '−'}{told}"
+    body = [[one.place, METRICS[one.metric], one.expert, one.told, one.adjusted, one.verdict] for one in comparisons]
+    return markdown(["on", "metric", "expert", "difference", "p", ""], body)

@@ -17,12 +17,12 @@ from ..errors import Code, XrayInterpError
 from ..paths import whole_file
 from .protocol import Measured, Outcome
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One detector on one task with one seed, and the settings that decide the result."""
+    """One detector on one task with one seed, and all else that decides the result (see `Plan.cell`)."""
 
     task: str
     detector: str

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..concepts.manifests import load_probe_manifest
 from ..concepts.probes import ProbeFilm, mask_grid
 from ..datasets.film import Film
 from ..datasets.films import load_films
@@ -16,17 +17,20 @@ from ..datasets.pictures import picture_sets
 from ..errors import Code, XrayInterpError
 from ..models.prepare import resize
 from ..training.films import squares
+from ..training.recipes import DETAIL
 from .kinds import KINDS
 from .protocol import ALL, Task, Trial
 from .protocol_family import Family, Loading, at_most, one_class, picked
 from .protocol_pictures import picture_family
 
-MIN_WIDTH = 128
+MIN_WIDTH = DETAIL
 """NIH films that were narrower before storage are left out."""
 FEWEST = 10
 """A finding with fewer anomalous images than this is no group of its own."""
 OF_A_KIND = 250
 """Pictures of each kind far out of distribution."""
+OWN = "folder"
+"""A folder of one's own may hold any images: who saw them is not known."""
 SPLIT_SEED = 0
 """Images are dealt out the same for every seed of a detector, so that all are measured on the same ones."""
 
@@ -72,7 +76,9 @@ def _nih(part: str, loading: Loading) -> Task:
     train = _first([film for film in films if film.split == "train" and film.normal], loading)
     test = _first([film for film in films if film.split == "test"], loading)
     shown = _first([f for f in films if f.split != "train" and f.mask_path is not None], loading)
-    trials = (_findings(test, size), _far([f for f in test if f.normal], size), _outlined(shown, size))
+    if not test:
+        raise XrayInterpError(Code.BAD_DATA, "There is no NIH film of split 'test'.", "Prepare the data set anew.")
+    trials = (_findings(test, size), _far([f for f in test if f.normal], size), *_outlined(shown, size))
     return Task("nih", "nih", "NIH films, No Finding normal", _pixels(train, size), _patients(train), trials)
 
 
@@ -98,18 +104,24 @@ def _far(films: Sequence[Film], size: int) -> Trial:
     )
 
 
-def _outlined(films: Sequence[Film], size: int) -> Trial:
+def _outlined(films: Sequence[Film], size: int) -> list[Trial]:
+    """Films with an outline that is left at that size; no trial where there are none."""
+    if not films:
+        return []
     names = tuple(films[0].mask_bits)
     annotated = frozenset(names)
     masks = np.stack(
         [mask_grid(ProbeFilm(f.id, f.patient, f.split, f.dataset, annotated, f), names, "crop", size) for f in films]
     )
     kept = np.flatnonzero(masks.any((1, 2, 3))).tolist()
+    if not kept:
+        return []
     left = [films[i] for i in kept]
-    return Trial(
+    trial = Trial(
         "outlined", "outlined findings, splits probe, val and test", _pixels(left, size), _patients(left),
         np.zeros(len(left), dtype=bool), {}, {name: masks[kept, i] for i, name in enumerate(names)},
     )  # fmt: skip
+    return [trial]
 
 
 def _kermany(part: str, loading: Loading) -> Task:
@@ -132,16 +144,32 @@ def _digit_parts(loading: Loading) -> Sequence[str]:
     return tuple(f"digits-{i}" for i in range(10))
 
 
+NO_FILMS = {"vgg16": ()}
+"""Photographs of ImageNet are no chest films."""
+NIH_SEEN = MappingProxyType({**load_probe_manifest("chestx-det").seen, "self-supervised": ("train",), **NO_FILMS})
+"""The same films as those with outlines, and the same splits."""
+UNSEEN = MappingProxyType(dict.fromkeys(NIH_SEEN, ()))
+"""None of the models' cards names these images."""
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         family.name: family
         for family in (
-            Family("digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits),
+            Family("digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits, seen=UNSEEN),
             Family(
-                "nih", "NIH films: findings, outlines, far out of distribution", 128, _only("nih"), _nih, films=True
+                "nih",
+                "NIH films: findings, outlines, far out of distribution",
+                DETAIL,
+                _only("nih"),
+                _nih,
+                films=True,
+                seen=NIH_SEEN,
+                tested=("probe", "val", "test"),
             ),
-            Family("kermany", "children's films: pneumonia", 128, _only("kermany"), _kermany, films=True),
-            *(picture_family(name) for name in picture_sets()),
+            Family(
+                "kermany", "children's films: pneumonia", DETAIL, _only("kermany"), _kermany, films=True, seen=UNSEEN
+            ),
+            *(picture_family(name, {} if name == OWN else UNSEEN) for name in picture_sets()),
         )
     }
 )

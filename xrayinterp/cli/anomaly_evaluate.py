@@ -72,7 +72,8 @@ def evaluate(
         )
     typer.echo(str(out / "report.md"))
     if left:
-        remark(f"{left} of {len(planned.cells())} are in work elsewhere or not begun: the same command goes on.")
+        missing = f"{left} of {len(planned.cells())} failed, are in work elsewhere or were not begun"
+        remark(f"{missing}: the same command goes on.")
 
 
 def _list() -> None:

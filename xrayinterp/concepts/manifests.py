@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from ..errors import Code, XrayInterpError
 from ..paths import manifest_dir
+
+Seen = Literal["yes", "no", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class ProbeManifest:
                 else "it needs one of parts, phantom and pastes"
             )
             raise XrayInterpError(Code.BAD_MANIFEST, f"Probe manifest {self.name!r} is wrong: {reason}.")
+
+
+def fitted_to(seen: Mapping[str, tuple[str, ...]], model: str, splits: Iterable[str]) -> Seen:
+    """Whether a model's weights were fitted to films of these splits, by a manifest's `seen`."""
+    rule = seen.get(model, seen.get("*"))
+    return "unknown" if rule is None else "yes" if set(splits) & set(rule) else "no"
 
 
 def probe_names() -> tuple[str, ...]:

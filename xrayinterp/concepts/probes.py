@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from ..datasets.films import BoolMask, Film, FloatImage, load_films
 from ..errors import Code, XrayInterpError
 from ..imaging.geometry import Fit, cut, frame
-from .manifests import ProbeManifest, load_probe_manifest, probe_names
+from .manifests import ProbeManifest, Seen, fitted_to, load_probe_manifest, probe_names
 from .pasted import pasted_films
 from .phantoms import PhantomFilm, phantom_films
 
@@ -21,6 +21,7 @@ __all__ = [
     "ConceptCount",
     "ProbeFilm",
     "ProbeSet",
+    "Seen",
     "load_probe_set",
     "mask_grid",
     "mask_grids",
@@ -28,7 +29,6 @@ __all__ = [
     "probe_names",
 ]
 
-Seen = Literal["yes", "no", "unknown"]
 Box = tuple[int, int, int, int]
 T = TypeVar("T")
 
@@ -116,11 +116,8 @@ class ProbeSet:
 
     def seen_by(self, model: str, splits: Iterable[str] | None = None) -> Seen:
         """Whether a model's weights were fitted to any of these films, or of those in `splits`."""
-        rule = self.seen.get(model, self.seen.get("*"))
-        if rule is None:
-            return "unknown"
         here = {film.split for film in self.films}
-        return "yes" if (here if splits is None else here & set(splits)) & set(rule) else "no"
+        return fitted_to(self.seen, model, here if splits is None else here & set(splits))
 
     @cached_property
     def counts(self) -> Mapping[str, ConceptCount]:

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -38,7 +39,7 @@ class TrainingSet:
 def squares(films: Sequence[Film], detail: int) -> Tensor:
     """Centre crops of films, antialiased to `detail` pixels, from the cache where kept: uint8 (N, detail, detail)."""
     out = torch.empty((len(films), detail, detail), dtype=torch.uint8)
-    for i, film in enumerate(track(films, "reading films", transient=True)):
+    for i, film in enumerate(track(films, "reading films", transient=True, console=Console(stderr=True))):
         out[i] = torch.from_numpy(square(film, detail))
     return out
 

@@ -15,6 +15,11 @@ Features = Callable[[Tensor], Sequence[Tensor]]
 BATCH = 64
 
 
+def usual_blur(size: int) -> float:
+    """Deviation in pixels of the Gaussian that smooths every map of an image of that side: a 32nd of it."""
+    return size / 32
+
+
 def batches(images: Tensor, device: str | torch.device, size: int = BATCH) -> Iterator[Tensor]:
     """The images, `size` at a time, on a device."""
     for start in range(0, len(images), size):

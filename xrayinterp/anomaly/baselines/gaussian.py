@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from .features import Features, batches, drawn, patches
+from .features import Features, batches, drawn, patches, usual_blur
 
 
 class GaussianPerPosition:
@@ -48,7 +48,7 @@ class GaussianPerPosition:
         squares = torch.einsum("npk,pkl,npl->np", away, self.precision, away)
         side = round(squares.shape[1] ** 0.5)
         size = images.shape[-1]
-        return drawn(squares.clamp(min=0).sqrt().reshape(-1, 1, side, side), size, blur=size / 32)
+        return drawn(squares.clamp(min=0).sqrt().reshape(-1, 1, side, side), size, blur=usual_blur(size))
 
     def _rows(self, images: Tensor) -> Tensor:
         """Features (N, positions, channels)."""

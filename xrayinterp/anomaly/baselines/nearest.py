@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from .features import Features, batches, drawn, patches
+from .features import Features, batches, drawn, patches, usual_blur
 
 _ROWS = 4096  # patches compared with the memory at a time
 
@@ -18,7 +19,8 @@ class NearestNeighbour:
     Args:
         features: the expert.
         share: part of all patches that is kept, between `least` and `most` patches.
-        pool: so many patches, drawn at random, the coreset is chosen of.
+        pool: so many patches at most, as many of each image as of any other and drawn at random within it, the coreset
+            is chosen of.
         neighbours: of the nearest kept patch, for the weight of an image's score; 1 leaves it out.
         seed: of the draws.
         device: where to compute.
@@ -42,14 +44,16 @@ class NearestNeighbour:
     def fit(self, images: Tensor) -> Self:
         """Keep a coreset of the patches of normal images (N, C, H, W) in [0, 1]."""
         generator = torch.Generator().manual_seed(self.seed)
-        each = -(-self.pool // len(images))
+        ends = [self.pool * i // len(images) for i in range(len(images) + 1)]
+        counts = iter([end - start for start, end in pairwise(ends)])
         kept = []
         total = 0
         for batch in batches(images, self.device):
             rows = _rows(patches(self.features, batch))
             total += rows.shape[0] * rows.shape[1]
-            kept += [one[torch.randperm(len(one), generator=generator)[:each].to(one.device)] for one in rows]
-        pool = torch.cat(kept)[: self.pool]
+            chosen = [torch.randperm(len(one), generator=generator)[: next(counts)] for one in rows]
+            kept += [one[at.to(one.device)] for one, at in zip(rows, chosen, strict=True)]
+        pool = torch.cat(kept)
         wanted = max(min(round(self.share * total), self.most), min(self.least, len(pool)))
         self.memory = pool[coreset(pool, min(wanted, len(pool)), generator=generator)]
         return self
@@ -60,11 +64,9 @@ class NearestNeighbour:
 
     def maps(self, images: Tensor, **options: Any) -> Tensor:
         """Distances (N, 1, H, W) to the nearest kept patch."""
-        found = [drawn(self._distances(batch), images.shape[-1], blur=_blur(images)) for batch in self._batches(images)]
+        size = images.shape[-1]
+        found = [drawn(self._distances(batch), size, blur=usual_blur(size)) for batch in batches(images, self.device)]
         return torch.cat(found).cpu()
-
-    def _batches(self, images: Tensor) -> Any:
-        return batches(images, self.device)
 
     def _distances(self, images: Tensor) -> Tensor:
         maps = patches(self.features, images)
@@ -114,7 +116,3 @@ def _rows(maps: Tensor) -> Tensor:
 def _nearest(rows: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
     found = [torch.cdist(part, memory).min(1) for part in rows.split(_ROWS)]
     return torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
-
-
-def _blur(images: Tensor) -> float:
-    return images.shape[-1] / 32

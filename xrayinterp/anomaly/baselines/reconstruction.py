@@ -7,10 +7,11 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from .features import batches, drawn
+from .features import batches, drawn, usual_blur
 
 
 class Reconstruction:
@@ -46,7 +47,8 @@ class Reconstruction:
         generator = torch.Generator().manual_seed(self.seed)
         optimiser = torch.optim.Adam(self.net.parameters(), self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps)
-        for _ in track(range(self.steps), "autoencoder", transient=True):
+        console = Console(stderr=True)
+        for _ in track(range(self.steps), "autoencoder", transient=True, console=console):
             rows = torch.randint(len(images), (min(self.batch, len(images)),), generator=generator)
             batch = images[rows].to(self.device)
             optimiser.zero_grad()
@@ -63,7 +65,7 @@ class Reconstruction:
     def maps(self, images: Tensor, **options: Any) -> Tensor:
         """Squared error (N, 1, H, W), mean over channels, smoothed."""
         size = images.shape[-1]
-        found = [drawn(self._errors(batch), size, blur=size / 32) for batch in batches(images, self.device)]
+        found = [drawn(self._errors(batch), size, blur=usual_blur(size)) for batch in batches(images, self.device)]
         return torch.cat(found).cpu()
 
     def _errors(self, images: Tensor) -> Tensor:
