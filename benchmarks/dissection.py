@@ -9,7 +9,6 @@ random weights, the same regions against masks of other patients, and the label 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,6 @@ class Column:
     name: str
     kind: str
     atlas: Atlas
-    seconds: float
 
 
 def main() -> None:
@@ -62,7 +60,7 @@ def _shuffled() -> list[str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["compact", "weak", "brixia"])
-    parser.add_argument("--layers", nargs="+", default=["norm5", "denseblock3"])
+    parser.add_argument("--layers", nargs="+", default=["norm5", "denseblock3", "denseblock2", "denseblock1"])
     parser.add_argument("--shuffled", nargs="*", default=_shuffled(), help="weights of nets trained on shuffled labels")
     parser.add_argument("--probes", default="chestx-det")
     parser.add_argument("--splits", nargs="+", default=["probe", "val", "test"])
@@ -79,7 +77,6 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(model: ChestModel, name: str, kind: str, probes: ProbeSet, options: argparse.Namespace) -> Column:
-    start = time.perf_counter()
     atlas = dissect(
         model,
         probes,
@@ -93,7 +90,7 @@ def _measure(model: ChestModel, name: str, kind: str, probes: ProbeSet, options:
     )
     if options.atlases is not None:
         save_atlas(atlas, options.atlases / f"{name.replace(', ', '-').replace(' ', '-')}.parquet")
-    return Column(name, kind, atlas, time.perf_counter() - start)
+    return Column(name, kind, atlas)
 
 
 def _document(columns: Sequence[Column], probes: ProbeSet, options: argparse.Namespace) -> str:
@@ -125,7 +122,6 @@ def _totals(columns: Sequence[Column], layer: str) -> str:
                 told["detectors_among_positives"],
                 told["crossfit_agrees"],
                 f"{max(r.iou for r in column.atlas.rows if r.layer == layer):.3f}",
-                f"{column.seconds:.0f}",
             )
         )
     head = (
@@ -138,7 +134,6 @@ def _totals(columns: Sequence[Column], layer: str) -> str:
         "positives-only p <= .05",
         "both halves agree",
         "best IoU",
-        "s",
     )
     return _table(head, rows)
 

@@ -221,13 +221,15 @@ def _published(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return sums.numpy()
 
 
-def whole(model: ChestModel, probes: ProbeSet, engine: Engine, shards: int = 1) -> dict[str, Any]:
+def whole(
+    model: ChestModel, probes: ProbeSet, engine: Engine, shards: int = 1, reader: Reader | None = None
+) -> dict[str, Any]:
     """Milliseconds a film of a whole dissection of all four blocks up to the counts, by part; bytes kept on disk."""
     spent: dict[str, float] = {}
     films, members = films_once([probes])
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
-            Path(folder), Reader(model), tuple((n, model.layer(n)) for n in BLOCKS), films,
+            Path(folder), reader or Reader(model), tuple((n, model.layer(n)) for n in BLOCKS), films,
             (ConceptSet(probes.name, probes.concepts, members[0]),), Definition.KHAKZAR2021, shards,
         )  # fmt: skip
         with engine.on(plan) as running, Bars(False) as bars:

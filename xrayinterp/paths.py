@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -40,3 +42,18 @@ def data_root(explicit: Path | None = None) -> Path:
         hint = "Name another folder." if explicit else f"Correct {DATA_ENV}."
         raise XrayInterpError(Code.DATA_MISSING, f"The data folder {root} does not exist.", hint)
     return root
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` in one step at the end: the file is whole or, after an error, as it was.
+
+    Its folder is made where it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

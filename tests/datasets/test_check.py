@@ -483,7 +483,7 @@ def test_nothing_there_exits_with_1_and_says_more(tmp_path: Path, capsys: pytest
     said = capsys.readouterr().err
     assert "stage_2_train_labels.csv" in said
     assert "https://www.kaggle.com" in said
-    assert run("check", tmp_path, "--name", "jsrt") == 1
+    assert run("check", tmp_path, "--name", "jsrt") == 2
     assert "Known: brixia, chestx-det" in capsys.readouterr().err
     assert run("check", tmp_path / "nowhere") == 1
 
@@ -502,7 +502,7 @@ def test_list_and_describe(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
         assert ("\nGet it" in said.out) == ("\nFile" in said.out) == (name != "hannover")
     assert run("describe", "nih", "--json") == 0
     assert json.loads(capsys.readouterr().out)["official"]["concept_map"] == {"Infiltrate": "Infiltration"}
-    assert run("describe", "jsrt") == 1
+    assert run("describe", "jsrt") == 2
 
 
 @pytest.mark.data

@@ -60,14 +60,14 @@ def test_missing_masks_are_named(tiny_root: Path, which: int, name: str) -> None
 
 
 def test_missing_table_and_folder_and_manifest_are_named(tmp_path: Path) -> None:
-    for call in (
-        lambda: load_films("nih", root=tmp_path),
-        lambda: load_films("nih", root=tmp_path / "nowhere"),
-        lambda: load_manifest("jsrt"),
+    for call, code in (
+        (lambda: load_films("nih", root=tmp_path), Code.DATA_MISSING),
+        (lambda: load_films("nih", root=tmp_path / "nowhere"), Code.DATA_MISSING),
+        (lambda: load_manifest("jsrt"), Code.BAD_OPTION),
     ):
         with pytest.raises(XrayInterpError) as caught:
             call()
-        assert caught.value.code is Code.DATA_MISSING
+        assert caught.value.code is code
 
 
 def test_a_film_that_is_gone_or_deeper_than_8_bits_is_named(tiny_root: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..evaluation.tables import markdown
+from ..paths import whole_file
 from .protocol import ALL, METRICS
 from .protocol_detectors import learned_from
 from .protocol_lines import Line, lines, told
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 def write(planned: Plan, cells: Cells, out: Path) -> None:
     """Write OUT/report.md and OUT/figures.parquet."""
-    out.mkdir(parents=True, exist_ok=True)
     found = lines(planned, cells)
-    _replace(out / "report.md", "\n".join(report(planned, found, cells)) + "\n")
-    partial = out / ".figures.parquet.partial"
-    pq.write_table(pa.Table.from_pylist([_row(line) for line in found], schema=_SCHEMA), partial, compression="zstd")
-    partial.replace(out / "figures.parquet")
+    with whole_file(out / "report.md") as partial:
+        partial.write_text("\n".join(report(planned, found, cells)) + "\n", encoding="utf-8")
+    table = pa.Table.from_pylist([_row(line) for line in found], schema=_SCHEMA)
+    with whole_file(out / "figures.parquet") as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def report(planned: Plan, found: Sequence[Line], cells: Cells) -> list[str]:
@@ -135,9 +136,3 @@ def _row(line: Line) -> dict[str, Any]:
 
 def _resamples(found: Sequence[Line]) -> int:
     return len(found[0].draws) if found else 0
-
-
-def _replace(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

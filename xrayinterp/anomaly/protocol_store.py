@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ..errors import Code, XrayInterpError
+from ..paths import whole_file
 from .protocol import Measured, Outcome
 
 _VERSION = 1
@@ -78,15 +79,13 @@ def save_outcome(file: Path, outcome: Outcome, cell: Cell) -> None:
         "seconds_per_thousand": outcome.seconds_per_thousand,
         "figures": [{k: v for k, v in vars(one).items() if k not in ("value", "draws")} for one in outcome.figures],
     }
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("wb") as handle:
+    with whole_file(file) as partial, partial.open("wb") as handle:
         np.savez_compressed(
             handle,
             told=np.array(json.dumps(told)),
             values=np.array([one.value for one in outcome.figures]),
             draws=np.array([one.draws for one in outcome.figures], dtype=np.float32),
         )
-    partial.replace(file)
 
 
 def load_outcome(file: Path) -> Outcome:

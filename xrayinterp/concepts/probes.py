@@ -265,18 +265,17 @@ def normal_films(
 
 def mask_grid(film: ProbeFilm, concepts: Sequence[str], fit: Fit, size: int) -> BoolMask:
     """Masks on a grid over the model's square: bool (C, size, size); see `mask_grids`."""
-    return mask_grids(film, concepts, fit, (size,))[0]
+    return mask_grids(film.masks(concepts), fit, (size,))[0]
 
 
-def mask_grids(film: ProbeFilm, concepts: Sequence[str], fit: Fit, sizes: Sequence[int]) -> list[BoolMask]:
-    """Masks on several grids over the model's square, read once: bool (C, size, size) each.
+def mask_grids(masks: BoolMask, fit: Fit, sizes: Sequence[int]) -> list[BoolMask]:
+    """Masks (C, H, W) of a film on several grids over the model's square: bool (C, size, size) each.
 
     The square is that of `imaging.geometry.frame`; each cell takes the mask's pixel under its centre (nearest
     neighbour, half-pixel centres). Outside the film, which `pad` shows as black, no concept is present.
     """
-    masks = film.masks(concepts)
     height, width = masks.shape[1:]
     square = frame(height, width, fit)
-    whole = np.stack([cut(mask, square) for mask in masks])
+    whole = np.stack([cut(mask, square) for mask in masks]).astype(bool)
     places = [((2 * np.arange(size) + 1) * square.side) // (2 * size) for size in sizes]
-    return [whole[:, at[:, None], at].astype(bool) for at in places]
+    return [whole[:, at[:, None], at] for at in places]

@@ -110,13 +110,13 @@ def load_manifest(name: str) -> DataSet:
     """The data manifest `name` of `data_manifests/datasets`, or the file `name` where that ends in .yaml.
 
     Raises:
-        XrayInterpError: `data-missing` where there is none of this name, `bad-manifest` for a file that is none.
+        XrayInterpError: `bad-option` where there is none of this name, `bad-manifest` for a file that is none.
     """
     own = name.endswith((".yaml", ".yml"))
     path = Path(name) if own else manifest_dir() / "datasets" / f"{name}.yaml"
     if not path.is_file():
         hint = "Check the path." if own else f"Known: {', '.join(manifest_names())}."
-        raise XrayInterpError(Code.DATA_MISSING, f"There is no data manifest called {name!r}.", hint)
+        raise XrayInterpError(Code.BAD_OPTION, f"There is no data manifest called {name!r}.", hint)
     try:
         return _data_set(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (TypeError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:

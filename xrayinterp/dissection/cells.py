@@ -18,8 +18,8 @@ import numpy.typing as npt
 FACTOR = 8
 PIXELS = FACTOR * FACTOR
 """Pixels of a cell."""
-EVALUATED = 1 << 11
-"""Cells evaluated at a time: 1 MiB, which stays in a processor's cache."""
+EVALUATED = 1 << 12
+"""Cells evaluated at a time: 2 MiB, which stays in a processor's cache."""
 
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.floating]
@@ -70,13 +70,19 @@ def cells_above(maps: npt.NDArray[np.float32], levels: Float, films: Int) -> Cel
     padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     rows = np.maximum(padded[:, :, :-1], padded[:, :, 1:])
     highest = np.maximum(rows[..., :-1], rows[..., 1:]).reshape(count, units, -1)
-    found = np.flatnonzero(highest > levels.astype(np.float64)[:, None])
+    found = np.flatnonzero(highest > rounded_down(levels)[:, None])
     pair, cell = np.divmod(found, (height + 1) * (width + 1))
     film, unit = np.divmod(pair, units)
     row, column = np.divmod(cell, width + 1)
     at = (pair * (height + 2) + row) * (width + 2) + column
     corners = np.stack([padded.ravel()[at + offset] for offset in (0, 1, width + 2, width + 3)])
     return Cells(unit.astype(np.int32), films[film].astype(np.int32), cell.astype(np.int32), corners)
+
+
+def rounded_down(values: Float) -> npt.NDArray[np.float32]:
+    """The largest float32 not above each value: a float32 exceeds the one if and only if it exceeds the other."""
+    near = values.astype(np.float32)
+    return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
 
 
 def pixels(corners: npt.NDArray[np.float32], at: Sequence[int] | slice = slice(None)) -> npt.NDArray[np.float64]:

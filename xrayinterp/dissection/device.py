@@ -8,9 +8,10 @@ so float32 holds them exactly and both ways give the same integers (`tests/disse
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cells import PIXELS, WEIGHTS, Bool, Cells, inside, unpack
+from .cells import PIXELS, WEIGHTS, Bool, Cells, inside, rounded_down, unpack
 from .masks import Masks
 from .tally import Tally, by_patient
-from .thresholds import SAMPLE, Counts, Found, Window, found_in
+from .thresholds import EVERY, SAMPLE, Counts, Found, Window
 
 AT_ONCE = 1 << 17
-"""Cells evaluated at a time: 64 MB of pixels in float64."""
+"""Cells evaluated at a time: 64 MB of pixels in float64, and as much again a few times."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,12 +35,14 @@ def cells_above_on(maps: Tensor, levels: Floats, films: npt.NDArray[np.int32]) -
     padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
     corners = (padded[..., :-1, :-1], padded[..., :-1, 1:], padded[..., 1:, :-1], padded[..., 1:, 1:])
     highest = torch.maximum(torch.maximum(*corners[:2]), torch.maximum(*corners[2:]))
-    level = torch.as_tensor(levels, device=maps.device)[:, None, None]
-    film, unit, row, column = torch.nonzero(highest.double() > level, as_tuple=True)
-    kept = torch.stack([corner[film, unit, row, column] for corner in corners])
-    cell = row * highest.shape[-1] + column
-    numbers = films[film.cpu().numpy()].astype(np.int32)
-    return Cells(unit.int().cpu().numpy(), numbers, cell.int().cpu().numpy(), kept.float().cpu().numpy())
+    level = torch.from_numpy(rounded_down(levels)).to(maps.device)[:, None, None]
+    units, height, width = highest.shape[1:]
+    found = torch.nonzero((highest > level).flatten())[:, 0]
+    pair, cell = found // (height * width), found % (height * width)
+    at = (pair * (height + 1) + cell // width) * (width + 1) + cell % width
+    kept = torch.stack([padded.flatten()[at + offset] for offset in (0, 1, width + 1, width + 2)])
+    film, unit, place = (column.int().cpu().numpy() for column in (pair // units, pair % units, cell))
+    return Cells(unit, films[film].astype(np.int32), place, kept.float().cpu().numpy())
 
 
 def floor_on(maps: Sequence[Tensor], tail: Fraction) -> Floats:
@@ -62,10 +65,73 @@ def floor_on(maps: Sequence[Tensor], tail: Fraction) -> Floats:
 
 
 @dataclass(frozen=True)
+class OnDevice:
+    """Cells as tensors on a device: `unit`, `film`, `cell` (K,) int64 and `corners` (K, 4) float32."""
+
+    unit: Tensor
+    film: Tensor
+    cell: Tensor
+    corners: Tensor
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def __getitem__(self, chosen: slice) -> OnDevice:
+        return OnDevice(self.unit[chosen], self.film[chosen], self.cell[chosen], self.corners[chosen])
+
+    @classmethod
+    def of(cls, cells: Cells, device: torch.device) -> OnDevice:
+        """Cells brought there."""
+        unit, film, cell = (torch.from_numpy(one).to(device).long() for one in (cells.unit, cells.film, cells.cell))
+        return cls(unit, film, cell, torch.from_numpy(cells.corners).to(device).T.contiguous())
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes there."""
+        return sum(t.numel() * t.element_size() for t in (self.unit, self.film, self.cell, self.corners))
+
+
+class Resident:
+    """Cells that stay on a device between passes as long as they take at most `share` of what is free there."""
+
+    def __init__(self, share: float = 0.25) -> None:
+        self._share = share
+        self._held: dict[Hashable, list[OnDevice]] = {}
+
+    def parts(self, key: Hashable, cells: Iterable[Cells], device: torch.device) -> Iterable[OnDevice]:
+        """The same cells on the device: those of the last call with this key, or brought there once more."""
+        if key in self._held:
+            self._held[key] = self._held.pop(key)  # the one used longest ago goes first
+            return self._held[key]
+        return self._brought(key, cells, device)
+
+    def _brought(self, key: Hashable, cells: Iterable[Cells], device: torch.device) -> Iterator[OnDevice]:
+        parts: list[OnDevice] = []
+        size, room = 0, self._room(device)
+        for part in cells:
+            there = OnDevice.of(part, device)
+            size += there.size
+            while size > room and self._held:
+                room += sum(old.size for old in self._held.pop(next(iter(self._held))))
+            if size > room:
+                parts.clear()
+            else:
+                parts.append(there)
+            yield there
+        if size <= room:
+            self._held[key] = parts
+
+    def _room(self, device: torch.device) -> float:
+        if device.type != "cuda":
+            return 0.0
+        return self._share * torch.cuda.mem_get_info(device)[0]
+
+
+@dataclass(frozen=True)
 class DeviceStream:
     """`thresholds.Stream` on a device."""
 
-    parts: Iterable[Cells]
+    parts: Callable[[], Iterable[OnDevice]]
     picture: Bool
     device: torch.device
 
@@ -75,43 +141,59 @@ class DeviceStream:
         out = torch.zeros(units * width, dtype=torch.int64, device=self.device)
         at = list(SAMPLE) if sampled else list(range(PIXELS))
         low, high = (torch.as_tensor(side, device=self.device) for side in (window.low, window.high))
-        for unit, cell, corners in self._moved():
-            values = self._pixels(corners)[:, at]
-            on = self._picture[cell][:, at]
-            above = (values > high[unit, None]) & on
-            own, where = torch.nonzero((values >= low[unit, None]) & on & ~above, as_tuple=True)
-            bins = _bins(values[own, where], low[unit[own]], high[unit[own]], window.bins)
-            top = torch.repeat_interleave(unit * width + window.bins, above.sum(1))
-            out += torch.bincount(torch.cat([unit[own] * width + bins, top]), minlength=len(out))
+        for some in self._reaching(window, EVERY if sampled else 1):
+            values, on = self._pixels(some.corners)[:, at], self._picture[some.cell][:, at]
+            above = (values > high[some.unit, None]) & on
+            own, where = torch.nonzero((values >= low[some.unit, None]) & on & ~above, as_tuple=True)
+            unit = some.unit[own]
+            bins = _bins(values[own, where], low[unit], high[unit], window.bins)
+            top = torch.zeros(units, dtype=torch.int64, device=self.device).index_add_(0, some.unit, above.sum(1))
+            out.view(units, width)[:, -1] += top
+            out += torch.bincount(unit * width + bins, minlength=len(out))
         counts: Counts = out.reshape(units, width).cpu().numpy()
         return counts
 
     def found(self, window: Window, chosen: npt.NDArray[np.int64], listed: Bool) -> Found:
         """See `thresholds.Source.found`."""
-        asked = Window(np.where(chosen < 0, np.inf, window.low), np.where(chosen < 0, np.inf, window.high), window.bins)
-        return found_in(self._within(asked), window, chosen, listed)
-
-    def _within(self, window: Window) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
-        low, high = (torch.as_tensor(side, device=self.device) for side in (window.low, window.high))
-        for unit, cell, corners in self._moved():
-            values = self._pixels(corners)
-            inside_ = (values >= low[unit, None]) & (values <= high[unit, None]) & self._picture[cell]
+        bin_, units = window.around(chosen), len(chosen)
+        low, high, edge, end = (
+            torch.as_tensor(side, device=self.device) for side in (window.low, window.high, bin_.low, bin_.high)
+        )
+        wanted, kept = torch.as_tensor(chosen, device=self.device), torch.as_tensor(listed, device=self.device)
+        least = torch.full((units,), torch.inf, dtype=torch.float64, device=self.device)
+        most, told = -least, []
+        for some in self._reaching(bin_):
+            values = self._pixels(some.corners)
+            inside_ = (values >= edge[some.unit, None]) & (values <= end[some.unit, None]) & self._picture[some.cell]
             own, where = torch.nonzero(inside_, as_tuple=True)
-            yield unit[own].cpu().numpy(), values[own, where].cpu().numpy()
+            unit, value = some.unit[own], values[own, where]
+            here = _bins(value, low[unit], high[unit], window.bins) == wanted[unit]
+            unit, value = unit[here], value[here]
+            least = least.scatter_reduce(0, unit, value, "amin")
+            most = most.scatter_reduce(0, unit, value, "amax")
+            told.append((unit[kept[unit]].cpu().numpy(), value[kept[unit]].cpu().numpy()))
+        listed_unit, listed_value = zip(*told, strict=True) if told else ((np.empty(0, np.int64),), (np.empty(0),))
+        return Found(least.cpu().numpy(), most.cpu().numpy(), np.concatenate(listed_unit), np.concatenate(listed_value))
 
-    @property
+    def _reaching(self, window: Window, every: int = 1) -> Iterator[OnDevice]:
+        """Some at a time of the cells that reach into a window or above it; none of units that ask for nothing."""
+        low = torch.from_numpy(rounded_down(window.low)).to(self.device)
+        for part in self.parts():
+            some = part[::every]
+            near = torch.nonzero(some.corners.amax(1) >= low[some.unit])[:, 0]
+            for rows in near.split(AT_ONCE):
+                yield OnDevice(some.unit[rows], some.film[rows], some.cell[rows], some.corners[rows])
+
+    @cached_property
     def _picture(self) -> Tensor:
         return torch.from_numpy(self.picture).to(self.device)
 
     def _pixels(self, corners: Tensor) -> Tensor:
         return corners.double() @ torch.from_numpy(WEIGHTS).to(self.device)
 
-    def _moved(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        return ((unit, cell, corners) for unit, _, cell, corners in moved(self.parts, self.device))
-
 
 def tally_on(
-    parts: Iterable[Cells],
+    parts: Iterable[OnDevice],
     thresholds: Floats,
     grid: tuple[int, int],
     masks: Masks,
@@ -129,11 +211,11 @@ def tally_on(
     of = torch.from_numpy(group).to(device)
     area = torch.zeros(len(names) * units, dtype=torch.int64, device=device)
     inter = torch.zeros((len(names) * units, concepts), dtype=torch.int64, device=device)
-    for unit, film, cell, corners in moved(parts, device):
-        fires = (corners.double() @ weights > level[unit, None]) & picture[cell]
-        key = of[film] * units + unit
-        area += torch.zeros_like(area).index_add_(0, key, fires.sum(1))
-        place = row[film * masks.cells + cell]
+    for some in (part[start : start + AT_ONCE] for part in parts for start in range(0, len(part), AT_ONCE)):
+        fires = (some.corners.double() @ weights > level[some.unit, None]) & picture[some.cell]
+        key = of[some.film] * units + some.unit
+        area.index_add_(0, key, fires.sum(1))
+        place = row[some.film * masks.cells + some.cell]
         kept = torch.nonzero((place >= 0) & fires.any(1))[:, 0]
         met = torch.bmm(fires[kept, None].float(), bits[place[kept].long()])[:, 0]
         inter.index_add_(0, key[kept], met.long())
@@ -150,18 +232,6 @@ def tally_on(
         np.bincount(group, minlength=len(names)),
         PIXELS * math.prod(grid),
     )
-
-
-def moved(parts: Iterable[Cells], device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Unit, film, cell (k,) int64 and corners (k, 4) on a device, some cells at a time."""
-    for part in parts:
-        for start in range(0, len(part), AT_ONCE):
-            some = part[start : start + AT_ONCE]
-            numbers = (
-                torch.from_numpy(column.astype(np.int64)).to(device) for column in (some.unit, some.film, some.cell)
-            )
-            unit, film, cell = numbers
-            yield unit, film, cell, torch.from_numpy(np.ascontiguousarray(some.corners.T)).to(device)
 
 
 def _bins(values: Tensor, low: Tensor, high: Tensor, bins: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import Code, XrayInterpError
-from ..paths import cache_dir
+from ..paths import cache_dir, whole_file
 from .atlas import Atlas, AtlasRow, Reference
 from .shelf import builtin_folder, same_weights, short_hash
 
@@ -41,13 +40,8 @@ def save_atlas(atlas: Atlas, path: Path) -> None:
         for column in fields(AtlasRow)
     }
     metadata = {_KEY: json.dumps(_metadata(atlas), sort_keys=True, allow_nan=False).encode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(metadata)), partial, compression="zstd")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_atlas(path: Path, model: Carded | None = None) -> Atlas:

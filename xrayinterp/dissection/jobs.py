@@ -110,12 +110,14 @@ class Count(_OnShard):
         """The shard's tally."""
         shard, which = Shard(plan, self.shard), self.where.of(plan)
         grid = self.where.grid(plan)
-        cells = shard.cells(which, self.where.layer, self.where.generation)
+        device = plan.accelerator
         own, _ = shard.members(which)
         groups = [plan.groups[i] for i in shard.numbers[own]]
         masks, square = shard.masks(which, grid), (grid, grid)
-        if plan.accelerator is not None:
-            return tally_on(cells, self.thresholds, square, masks, groups, plan.accelerator)
+        if device is not None:
+            there = shard.cells_on(device, which, self.where.layer, self.where.generation)
+            return tally_on(there, self.thresholds, square, masks, groups, device)
+        cells = shard.cells(which, self.where.layer, self.where.generation)
         return tally(regions_of(cells, self.thresholds, square), masks, groups)
 
 

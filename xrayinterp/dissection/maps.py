@@ -106,7 +106,7 @@ def _checked(maps: Tensor, layer: Layer, name: str) -> Tensor:
             f"Layer {layer.path!r} gives maps of {tuple(maps.shape[1:])}, not {(layer.units, layer.grid, layer.grid)}.",
             "Correct the layer's units and grid in the model's manifest.",
         )
-    if not bool(torch.isfinite(maps).all()):
+    if not all(bool(torch.isfinite(end).all()) for end in maps.aminmax()):
         raise XrayInterpError(
             Code.WEIGHTS_CORRUPT,
             f"Layer {layer.path!r} of model {name!r} gives values that are not finite numbers.",

@@ -21,7 +21,7 @@ from .masks import joined_masks
 from .plan import Plan
 from .shard import Again, Floats, Shard
 from .tally import Tally, merge
-from .thresholds import SAMPLE, Counts, Definition, Found, Window, exceeding, search
+from .thresholds import SAMPLED, Counts, Definition, Found, Window, exceeding, search
 
 CHUNK = 64
 """Normal films a job, whatever the number of shards: their sums are added in one order."""
@@ -146,7 +146,7 @@ class Passes:
         values = len(where.of(self.plan).members) * where.grid(self.plan) ** 2
         if self.plan.definition is Definition.BAU2017:
             return exceeding(values) + 1, 1.0
-        return exceeding(values * PIXELS) + 1, len(SAMPLE) / PIXELS
+        return exceeding(values * PIXELS) + 1, SAMPLED
 
     def _reread(self, layer: str, floors: Floats) -> None:
         """A second forward for one layer, keeping all above `floors`."""

@@ -95,7 +95,7 @@ class Plan:
     def _draws(self) -> npt.NDArray[np.uint64]:
         return np.array([_hash(f"{film.dataset}/{film.id}") for film in self.films], dtype=np.uint64)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """What decides the maps that are kept in the folder; two plans with the same one share them."""
         reader = self.reader

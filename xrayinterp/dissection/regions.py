@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .cells import PIXELS, Cells, Int, Words, cells_above, in_parts, inside, pack, pixels
-from .thresholds import SAMPLE, Definition, Listed, Source, Stream, exceeding, search
+from .thresholds import SAMPLED, Definition, Listed, Source, Stream, exceeding, search
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def find_regions(maps: npt.NDArray[np.float32], definition: Definition) -> Regio
     floor = np.broadcast_to(maps.min((0, 2, 3)), units).astype(np.float64)
     cells = cells_above(maps, floor, np.arange(films, dtype=np.int32))
     source: Source = Stream([cells], inside(height, width))
-    size, sample = films * height * width * PIXELS, len(SAMPLE) / PIXELS
+    size, sample = films * height * width * PIXELS, SAMPLED
     if definition is Definition.BAU2017:
         values = maps.swapaxes(0, 1).reshape(-1)
         source = Listed([(np.repeat(np.arange(units), films * height * width), values)])

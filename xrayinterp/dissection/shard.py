@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,8 +16,9 @@ from torch import Tensor
 
 from ..concepts.probes import mask_grids
 from ..models.chest_model import Layer
+from ..paths import whole_file
 from .cells import FACTOR, Cells, Words, cells_above, inside, mask_words
-from .device import DeviceStream, cells_above_on, floor_on
+from .device import DeviceStream, OnDevice, Resident, cells_above_on, floor_on
 from .masks import Masks
 from .plan import ConceptSet, Numbers, Plan
 from .thresholds import TAIL, Definition, Listed, Source, Stream
@@ -27,6 +27,8 @@ PILOT = 48
 """Films from which a shard guesses below which level no threshold will lie."""
 KEPT = 3 * TAIL
 """Share of the pilot's pixels above that level; a threshold that lies lower after all costs a second forward."""
+
+_RESIDENT = Resident()
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[int], None]
@@ -127,14 +129,20 @@ class Shard:
         """The kept cells of a layer on the shard's films of a concept set, those films numbered from 0."""
         return _Stored(self.folder / f"{layer}.{generation}.cells", self._renumbered(which))
 
+    def cells_on(self, device: torch.device, which: ConceptSet, layer: str, generation: int) -> Iterable[OnDevice]:
+        """The same cells on a device, where they stay for the next pass if there is room."""
+        key = (str(self.folder), self.plan.fingerprint, which.name, layer, generation)
+        return _RESIDENT.parts(key, self.cells(which, layer, generation), device)
+
     def source(self, which: ConceptSet, layer: str, generation: int) -> Source:
         """The pixels, or the native values, that a threshold is a quantile of."""
         grid = dict(self.plan.layers)[layer].grid
         if self.plan.definition is Definition.BAU2017:
             return Listed(_StoredValues(self.folder / f"{layer}.{generation}.values", self._renumbered(which)))
-        cells, picture = self.cells(which, layer, generation), inside(grid, grid)
-        device = self.plan.accelerator
-        return Stream(cells, picture) if device is None else DeviceStream(cells, picture, device)
+        picture, device = inside(grid, grid), self.plan.accelerator
+        if device is None:
+            return Stream(self.cells(which, layer, generation), picture)
+        return DeviceStream(lambda: self.cells_on(device, which, layer, generation), picture, device)
 
     def _renumbered(self, which: ConceptSet) -> npt.NDArray[np.int32]:
         own, _ = self.members(which)
@@ -149,13 +157,20 @@ class Shard:
         for which in self.plan.sets:
             own = self._renumbered(which)
             films = [self.plan.films[self.numbers[i]] for i in part if own[i] >= 0]
-            sizes = [FACTOR * grid for grid in grids]
-            read = [mask_grids(film, which.concepts, self.plan.reader.fit, sizes) for film in films]
+            read = [self._words_of(film.masks(which.concepts), grids) for film in films]
             for k, grid in enumerate(grids):
-                words = [mask_words(masks[k]) for masks in read]
-                out[f"{which.name}/{grid}"] = (
-                    np.stack(words) if words else np.empty((0, len(which.concepts), (grid + 1) ** 2), dtype=np.uint64)
-                )
+                none = np.empty((0, len(which.concepts), (grid + 1) ** 2), dtype=np.uint64)
+                out[f"{which.name}/{grid}"] = np.stack([words[k] for words in read]) if read else none
+        return out
+
+    def _words_of(self, masks: npt.NDArray[np.bool_], grids: list[int]) -> list[Words]:
+        """Words (concepts, cells) of a film's masks (concepts, H, W) on each grid; most concepts are on few films."""
+        out = [np.zeros((len(masks), (grid + 1) ** 2), dtype=np.uint64) for grid in grids]
+        there = np.flatnonzero(masks.any((1, 2)))
+        if len(there) > 0:
+            drawn = mask_grids(masks[there], self.plan.reader.fit, [FACTOR * grid for grid in grids])
+            for words, picture in zip(out, drawn, strict=True):
+                words[there] = mask_words(picture)
         return out
 
     def _mask_tables(self, masks: list[tuple[list[int], dict[str, Words]]]) -> dict[str, npt.NDArray[Any]]:
@@ -194,7 +209,7 @@ class _Keeper:
 
     def add(self, part: list[int], maps: Tensor) -> None:
         """Keep the maps (n, units, h, w) of the shard's films `part`."""
-        self._pooled[part] = maps.mean((2, 3), dtype=torch.float64).cpu().numpy()
+        self._pooled[part] = (maps.sum(3).sum(2, dtype=torch.float64) / maps[0, 0].numel()).cpu().numpy()
         self._top = np.maximum(self._top, maps.amax((0, 2, 3)).double().cpu().numpy())
         self._waiting.append((part, maps))
         if self.floor is None and sum(len(p) for p, _ in self._waiting) >= PILOT:
@@ -288,13 +303,8 @@ def _records(path: Path, columns: int) -> Iterator[list[npt.NDArray[Any]]]:
 
 def save_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     """Write named arrays in one step: the file is whole or not there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_array(path: Path, name: str) -> npt.NDArray[Any]:

@@ -15,18 +15,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .cells import PIXELS, Bool, Cells, Float, in_parts, pack, pixels
+from .cells import PIXELS, Bool, Cells, Float, in_parts, pack, pixels, rounded_down
 
 TAIL = Fraction(1, 100)
 BINS = 1024
 SAMPLED_BINS = 4096
 SAMPLE = (9, 14, 49, 54)
 """Four of a cell's 64 pixels, which stand for all in a first guess."""
+EVERY = 2
+"""Of every so many cells one is looked at for a first guess."""
+SAMPLED = len(SAMPLE) / PIXELS / EVERY
+"""Share of the pixels that a first guess counts."""
+SLACK = 1e-3
+"""Share of a bin's width by which rounding may move its edges, with much to spare."""
 SORTED = 1 << 16
 """Pixels of a unit that are sorted rather than counted further."""
 
@@ -57,10 +64,23 @@ class Window:
 
     def bin(self, values: Doubles, unit: Ints) -> Ints:
         """Bin of values (K,) of units (K,) that lie in the window: 0 to bins - 1, never falling as they rise."""
-        low = self.low[unit]
-        width = self.high[unit] - low
-        scale = np.divide(self.bins, width, out=np.zeros_like(width), where=width > 0)
-        return np.minimum((values - low) * scale, self.bins - 1).astype(np.int64)
+        return np.minimum((values - self.low[unit]) * self._scale[unit], self.bins - 1).astype(np.int64)
+
+    def around(self, chosen: Ints) -> Window:
+        """A window that holds all of bin `chosen` (U,) of each unit and little more; nothing where it is -1."""
+        asked = chosen >= 0
+        low, high = (np.where(asked, side, 0.0) for side in (self.low, self.high))
+        width = (high - low) / self.bins
+        first = np.nextafter(low + (chosen - SLACK) * width, -np.inf)
+        last = np.nextafter(low + (chosen + 1 + SLACK) * width, np.inf)
+        low, high = np.maximum(low, first), np.minimum(high, last)
+        return Window(np.where(asked, low, np.inf), np.where(asked, high, np.inf), self.bins)
+
+    @cached_property
+    def _scale(self) -> Doubles:
+        with np.errstate(invalid="ignore"):
+            width = self.high - self.low
+        return np.divide(self.bins, width, out=np.zeros_like(width), where=width > 0)
 
 
 @dataclass(frozen=True)
@@ -108,14 +128,14 @@ class Stream:
         counted = self.picture[:, at]
         share = counted.sum(1)
         for part in self.parts:
-            full = part.lowest > window.high[part.unit]
-            out[:, -1] += _by_unit(part.unit[full], share[part.cell[full]], units)
+            full, reaching = _sides(part[::EVERY] if sampled else part, window)
+            out[:, -1] += _by_unit(full.unit, share[full.cell], units)
             keys = []
-            for some in in_parts(_reaching(part[~full], window)):
+            for some in in_parts(reaching):
                 values, on = pixels(some.corners, at), counted[some.cell]
                 above = (values > window.high[some.unit, None]) & on
                 out[:, -1] += _by_unit(some.unit, _set(above), units)
-                unit, kept = _within(some, values, on & ~above, window)
+                unit, kept = _chosen(some, values, on & ~above & (values >= window.low[some.unit, None]))
                 keys.append(unit * width + window.bin(kept, unit))
             if keys:
                 out += np.bincount(np.concatenate(keys), minlength=out.size).reshape(out.shape)
@@ -123,26 +143,33 @@ class Stream:
 
     def found(self, window: Window, chosen: npt.NDArray[np.int64], listed: Bool) -> Found:
         """See `Source.found`."""
-        asked = Window(np.where(chosen < 0, np.inf, window.low), np.where(chosen < 0, np.inf, window.high), window.bins)
+        bin_ = window.around(chosen)
 
         def drawn() -> Iterator[tuple[Ints, Doubles]]:
             for part in self.parts:
-                for some in in_parts(_reaching(part, asked)):
-                    yield _within(some, pixels(some.corners), self.picture[some.cell], asked)
+                for some in in_parts(_sides(part, bin_)[1]):
+                    values = pixels(some.corners)
+                    inside = (values >= bin_.low[some.unit, None]) & (values <= bin_.high[some.unit, None])
+                    yield _chosen(some, values, inside & self.picture[some.cell])
 
         return found_in(drawn(), window, chosen, listed)
 
 
-def _reaching(part: Cells, window: Window) -> Cells:
-    """The cells that reach into the window."""
-    return part[(part.highest >= window.low[part.unit]) & (part.lowest <= window.high[part.unit])]
+def _sides(part: Cells, window: Window) -> tuple[Cells, Cells]:
+    """The cells that lie above the window with all their pixels, and those that reach into it."""
+    low, high = (rounded_down(side) for side in (window.low, window.high))
+    asked = np.isfinite(window.low)
+    if not asked.all():
+        part = part[np.flatnonzero(asked[part.unit])]
+    full = part.lowest > high[part.unit]
+    reaching = ~full & (part.highest >= low[part.unit])
+    return part[np.flatnonzero(full)], part[np.flatnonzero(reaching)]
 
 
-def _within(some: Cells, values: Doubles, on: Bool, window: Window) -> tuple[Ints, Doubles]:
-    """Those pixels (K, P) of cells that lie in the window, and their units."""
-    inside = (values >= window.low[some.unit, None]) & (values <= window.high[some.unit, None]) & on
-    at = np.flatnonzero(inside)
-    return some.unit[at // inside.shape[1]].astype(np.int64), values.ravel()[at]
+def _chosen(some: Cells, values: Doubles, chosen: Bool) -> tuple[Ints, Doubles]:
+    """Those pixels (K, P) of cells that are chosen, and their units."""
+    at = np.flatnonzero(chosen)
+    return some.unit[at // chosen.shape[1]].astype(np.int64), values.ravel()[at]
 
 
 def _set(bits: Bool) -> npt.NDArray[np.integer]:

@@ -6,7 +6,6 @@ torch, so that a model's card can be shown without one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import Code, XrayInterpError
 from ..models.card import Interval
+from ..paths import whole_file
 from .shelf import builtin_folder, same_weights, short_hash
 
 FORMAT = 1
@@ -187,13 +187,8 @@ _FILE = TypeAdapter(UnitFacts)
 
 def save_unit_facts(facts: UnitFacts, path: Path) -> None:
     """Write facts; an existing file is replaced in one step. The same facts give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(_FILE.dump_json(facts) + b"\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_unit_facts(path: Path, model: Carded | None = None) -> UnitFacts:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import Code, XrayInterpError
+from ..paths import whole_file
 from .cases import Case
 
 _KEY = b"xrayinterp.evaluation"
@@ -81,9 +82,8 @@ def save_rows(rows: Iterable[Row], path: Path, settings: Mapping[str, Any]) -> N
     """Write rows as Parquet, with the settings in its metadata; the same rows give the same file."""
     metadata = {_KEY: json.dumps(settings, sort_keys=True).encode()}
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA.with_metadata(metadata))
-    partial = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def load_rows(path: Path) -> tuple[tuple[Row, ...], Mapping[str, Any]]:
@@ -116,9 +116,8 @@ def _add(out: dict[tuple[str, str], dict[str, list[Row]]], entry: Mapping[str, A
 def _claim(file: Path, settings: Mapping[str, Any]) -> None:
     wanted = json.loads(json.dumps(settings))
     if not file.is_file():
-        partial = file.with_name(f".{file.name}.partial")
-        partial.write_text(json.dumps(wanted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(file)
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(wanted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return
     there = json.loads(file.read_text(encoding="utf-8"))
     differing = [key for key in wanted if there.get(key) != wanted[key]]

@@ -24,6 +24,7 @@ from ..attribution import Target, attribute
 from ..attribution.registry import method_named
 from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet, DenseNetShape
+from ..paths import whole_file
 from ..training.augment import Augmentation
 from ..training.films import TrainingSet
 from ..training.loop import Recipe, Stage, predict, train
@@ -265,6 +266,5 @@ def _claim(task: Task, plan: Plan, folder: Path) -> None:
 
 
 def _write(file: Path, content: object) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(file)
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")

@@ -38,7 +38,8 @@ def finding_loss(loss: Loss, targets: Tensor) -> Criterion:
     weights = positive_weights(targets) if loss == "weighted" else None
 
     def criterion(outputs: Tensor, wanted: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(outputs, wanted, pos_weight=weights)
+        factors = None if weights is None else weights.to(outputs.device)
+        return F.binary_cross_entropy_with_logits(outputs, wanted, pos_weight=factors)
 
     return criterion
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from ..paths import whole_file
 from ..training.fixed import Tick
 from .dissected import LayerLine, as_json, dissections, from_json
 from .learn import Learned, Place, learn
@@ -157,12 +158,10 @@ def _told(learned: Learned, run: Run, settings: Settings, seconds: float) -> dic
 
 
 def _save_weights(net: Net, file: Path) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    torch.save(net.state_dict(), partial)
-    partial.replace(file)
+    with whole_file(file) as partial:
+        torch.save(net.state_dict(), partial)
 
 
 def _write(file: Path, content: object) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-    partial.replace(file)
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")

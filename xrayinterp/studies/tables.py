@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..paths import whole_file
 from .contrasts import RESAMPLES
 from .dissected import LayerLine, changes
 from .questions import Study
@@ -27,10 +28,8 @@ def write_tables(study: Study, runs: Runs, folder: Path) -> None:
         ("detectors", detector_rows(study, runs)),
         ("changes", change_rows(study, runs)),
     ):
-        file = folder / f"{name}.parquet"
-        partial = file.with_name(f".{file.name}.partial")
-        pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
-        partial.replace(file)
+        with whole_file(folder / f"{name}.parquet") as partial:
+            pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
 
 
 def run_rows(study: Study, runs: Runs) -> list[Row]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..paths import whole_file
 from .loop import parameter_groups
 
 Step = Callable[[nn.Module, Tensor, Tensor, int, torch.Generator], Tensor]
@@ -101,16 +102,14 @@ def _keep(
     optimiser: torch.optim.Optimizer,
     pace: torch.optim.lr_scheduler.LRScheduler,
 ) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
     state = {
         "epoch": epoch,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "pace": pace.state_dict(),
     }
-    torch.save(state, partial)
-    partial.replace(file)
+    with whole_file(file) as partial:
+        torch.save(state, partial)
     with file.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"epoch": epoch, "loss": loss}) + "\n")
 

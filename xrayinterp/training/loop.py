@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet, DenseNetShape
 from ..models.prepare import resize
+from ..paths import whole_file
 from .augment import Augmentation, augment
 from .films import TrainingSet
 
@@ -173,9 +174,8 @@ class _Run:
         if eligible and score > self.best:
             self.best, self.best_weights = score, copy.deepcopy(self.averaged.state_dict())
         self.epoch += 1
-        partial_file = self._last.with_suffix(".part")
-        torch.save(self._state(), partial_file)
-        partial_file.replace(self._last)
+        with whole_file(self._last) as partial_file:
+            torch.save(self._state(), partial_file)
         line = {"epoch": self.epoch, "size": size, "loss": loss, "val_auroc": score}
         with (self.folder / f"{self.recipe.name}.log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")

@@ -20,6 +20,7 @@ from ..errors import Code, XrayInterpError
 from ..models.prepare import resize
 from ..models.segmentation import STRUCTURES
 from ..models.unet import UNet
+from ..paths import whole_file
 from .augment import Augmentation, augment
 from .segmenter_films import OutlinedSet
 
@@ -167,9 +168,8 @@ class _Run:
         self.epoch += 1
         if score > self.best:
             self.best, self.best_weights = score, {k: v.clone() for k, v in self.network.state_dict().items()}
-        fresh = self._last.with_suffix(".part")
-        torch.save(self._state(), fresh)
-        fresh.replace(self._last)
+        with whole_file(self._last) as partial_file:
+            torch.save(self._state(), partial_file)
         with (self.folder / f"{self.recipe.name}.log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"epoch": self.epoch, "loss": loss, "val_dice": score}) + "\n")
 
