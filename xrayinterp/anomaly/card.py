@@ -111,8 +111,11 @@ class AnomalyRecord(_Strict):
             raise ValueError(f"a critical point beyond the expert's {points}")
         if not len(self.value) == len(self.direction) == len(self.settings.scoring):
             raise ValueError("not one weight a critical point")
-        if len(self.expert.recipe.mean) != len(self.expert.recipe.std):
-            raise ValueError("means and deviations differ in number")
+        recipe = self.expert.recipe
+        if len(recipe.mean) != len(recipe.std) or len(recipe.mean) not in (1, recipe.channels):
+            raise ValueError("means and deviations differ in number from each other or from the channels")
+        if self.expert.kind != "model" and recipe.channels != (3 if self.expert.shape is None else 1):
+            raise ValueError(f"{recipe.channels} channels, which the expert does not take")
         if not all(deviation > 0 for deviation in self.expert.recipe.std):
             raise ValueError("a deviation that is not above 0")
         return self
