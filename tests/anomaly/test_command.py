@@ -54,7 +54,8 @@ def test_fit_then_score(cli: Cli, folder: Path, tmp_path: Path) -> None:
     status, said = fitted(cli, folder, out)
     assert status == 0, said
     record = files.read_record(out)
-    assert record.normals.description == "soft blobs"
+    assert record.normals.description == "soft blobs (patients unknown, films dealt out one by one)"
+    assert "among 3 held-out normals, fewer than 20" in said
     assert (record.normals.films, len(record.calibration.scores)) == (11, 3)
     (tmp_path / "bad.png").write_text("no picture")
     status, said = cli(
@@ -73,8 +74,15 @@ def test_fit_then_score(cli: Cli, folder: Path, tmp_path: Path) -> None:
 
 def test_an_ablation_is_an_option(cli: Cli, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "last.safetensors"
-    status, said = fitted(cli, folder, out, "--points", "last", "--terms", "direction", "--fusion", "standardised")
+    more = ("--points", "last", "--terms", "direction", "--fusion", "standardised")
+    status, said = fitted(cli, folder, out, *more)
+    assert status == 2
+    assert "too few to standardise" in said
+    for i in range(14, 24):
+        film_png(folder / f"{i}.png", seed=i)
+    status, said = fitted(cli, folder, out, *more)
     assert status == 0, said
+    assert "terms standardised on 10 of them" in files.read_record(out).normals.description
     settings = files.read_record(out).settings
     assert (settings.training, settings.scoring, settings.terms, settings.fusion) == (
         (3,),

@@ -15,7 +15,7 @@ from ..errors import Code, XrayInterpError
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 FEWEST = 20
-"""Held-out normals from which on a percentile tells something: of fewer, its interval takes a third of the scale."""
+"""Held-out normals from which on percentiles go without a warning; of these, an interval takes up to half the scale."""
 
 
 @dataclass(frozen=True)
