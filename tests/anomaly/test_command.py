@@ -7,9 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.films import film_png
 
 from xrayinterp.anomaly import files, model
+from xrayinterp.anomaly.choice import expert_named
+from xrayinterp.anomaly.fitting import Settings
+from xrayinterp.anomaly.making import from_files, make
+from xrayinterp.anomaly.table import score_films
 from xrayinterp.cli import main
 from xrayinterp.imaging.reader import read
 from xrayinterp.models.layout import DenseNetShape
@@ -106,6 +111,39 @@ def test_without_a_gate_its_column_is_empty(
         assert row["score"]
 
 
+def test_a_threshold_of_its_own_makes_a_detector_a_gate(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(file) for file in sorted(folder.iterdir())]
+    path = tmp_path / "blobs.safetensors"
+    make(
+        "blobs", path, expert_named("random", size=64), from_files(names, "blobs"), Settings(epochs=1, batch=4),
+        threshold_share=0.5,
+    )  # fmt: skip
+    detector = model.load(path)
+    found = detector.scores(torch.cat([detector.prepare(read(Path(name))) for name in names]))
+    rows = list(score_films(names, detector, view="PA"))
+    assert [row.gate for row in rows] == ["stop" if score.stopped else "pass" for score in found]
+    assert {row.gate for row in rows} == {"stop", "pass"}
+    for row in rows:
+        assert row.verdict == ("warned" if row.gate == "stop" else "ok")
+        assert ("looks-unlike-chest" in row.message) == (row.gate == "stop")
+        assert row.read
+
+
+def test_what_cannot_end_well_is_said_before_a_film_is_read(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / "05.png").write_text("no picture")  # would end with 1 once it is read
+    for out, expert, said in (
+        ("my blobs", "random", "cannot be called 'my blobs'"),
+        ("blobs", "random-vgg16", "more than 5000000. The expert 'random' lies in the file"),
+    ):
+        status, text = cli(
+            "fit", folder, "--normal", "soft blobs", "--expert", expert, "--out", tmp_path / f"{out}.safetensors"
+        )
+        assert status == 2
+        assert said in text
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -113,6 +151,7 @@ def test_without_a_gate_its_column_is_empty(
         (("fit", "--out", "a.safetensors"), "FILES or --dataset"),
         (("fit", "x.png", "--normal", "n", "--out", "a.pt"), "end in .safetensors"),
         (("score", "x.png", "--csv", "a.csv", "--detector", "nobody"), "no detector called 'nobody'"),
+        (("score", "x.png", "--csv", "a.csv", "--fit", "pad"), "calibrated on centre crops"),
     ],
 )
 def test_wrong_use_exits_with_2(cli: Cli, words: tuple[str, ...], said: str) -> None:
