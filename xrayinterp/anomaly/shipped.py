@@ -135,10 +135,11 @@ class Spent:
 
     file: Path
     before: float = field(init=False)
-    begun: float = field(default_factory=time.process_time)
+    begun: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.before = float(self.file.read_text(encoding="utf-8")) if self.file.is_file() else 0.0
+        self.begun = time.process_time()
 
     def keep(self) -> float:
         """Seconds so far, kept for a resumption."""
