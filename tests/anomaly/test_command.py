@@ -135,7 +135,11 @@ def test_what_cannot_end_well_is_said_before_a_film_is_read(cli: Cli, folder: Pa
     (folder / "05.png").write_text("no picture")  # would end with 1 once it is read
     for out, expert, said in (
         ("my blobs", "random", "cannot be called 'my blobs'"),
-        ("blobs", "random-vgg16", "more than 5000000. The expert 'random' lies in the file"),
+        (
+            "blobs",
+            "random-vgg16",
+            "more than 5000000. The expert lies in the file, too",
+        ),
     ):
         status, text = cli(
             "fit", folder, "--normal", "soft blobs", "--expert", expert, "--out", tmp_path / f"{out}.safetensors"

@@ -104,6 +104,8 @@ def changed(path: Path, out: Path, change: Callable[[dict[str, Any]], object]) -
         lambda r: r["settings"].update(scoring=[99]),
         lambda r: r["expert"]["recipe"].update(std=[0.0]),
         lambda r: r["expert"]["recipe"].update(size=10**9),
+        lambda r: r["expert"]["recipe"].update(size=8),
+        lambda r: (r["expert"]["recipe"].update(size=32), r["expert"]["shape"].update(blocks=[2] * 5)),
         lambda r: r["expert"]["shape"].update(growth=10**6),
         lambda r: r["calibration"].update(scores=[1.0]),
         lambda r: r["settings"]["augmentation"].update(surprise=1.0),

@@ -22,7 +22,7 @@ class RecipeRecord(_Strict):
     """See `experts.InputRecipe`."""
 
     channels: Literal[1, 3]
-    size: int | None = Field(default=None, ge=8, le=1024)
+    size: int | None = Field(default=None, ge=32, le=1024)
     mean: tuple[float, ...] = Field(min_length=1, max_length=3)
     std: tuple[float, ...] = Field(min_length=1, max_length=3)
 
@@ -89,7 +89,7 @@ class AnomalyRecord(_Strict):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    detail: int = Field(ge=8, le=1024)
+    detail: int = Field(ge=32, le=1024)
     expert: ExpertRecord
     settings: SettingsRecord
     balance: float = Field(ge=0)

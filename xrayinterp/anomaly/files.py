@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet
 from ..models.documents import METADATA_KEY
-from ..models.layout import DenseNetShape
+from ..models.layout import DenseNetShape, dissection_layers
 from ..models.registry import is_name
 from ..paths import write_whole
 from ..training.augment import Augmentation
@@ -71,8 +71,9 @@ def check_plan(name: str, expert: Expert, settings: Settings, *, limit: int = MA
 def _check_bytes(name: str, expert: Expert, size: int, limit: int) -> None:
     if size <= limit:
         return
-    alone = "Use the small cloner, or a smaller expert."
-    hint = f"The expert {expert.name!r} lies in the file: use a smaller one." if travels(expert) else alone
+    hint = "Use the small cloner, or a smaller expert."
+    if travels(expert):
+        hint = "The expert lies in the file, too: use a smaller one, such as `random` or `self-supervised`."
     raise XrayInterpError(Code.BAD_OPTION, f"The detector {name!r} would take {size} bytes, more than {limit}.", hint)
 
 
@@ -210,9 +211,10 @@ def _expert(record: ExpertRecord, state: Mapping[str, Tensor], path: Path) -> Ex
         vgg = filled(vgg16_features, state, "expert.")
         own = Expert(record.name, record.kind, vgg, VGG_PATHS, recipe, told, tensors_sha256(vgg))
     else:
-        _check_shape(shape, path)
+        size = recipe.size or 128
+        _check_shape(shape, size, path)
         net = filled(lambda: DenseNet(shape, 1), state, "expert.")
-        own = densenet_expert(net, record.name, record.kind, recipe.size or 128, label_informed=told)
+        own = densenet_expert(net, record.name, record.kind, size, label_informed=told)
     return same_expert(own, record, path)
 
 
@@ -225,10 +227,13 @@ def _listed(record: ExpertRecord, recipe: InputRecipe, path: Path) -> Expert:
     return same_expert(model_expert(load_model(record.name), size=recipe.size), record, path)
 
 
-def _check_shape(shape: DenseNetShape, path: Path) -> None:
+def _check_shape(shape: DenseNetShape, size: int, path: Path) -> None:
     sizes = (shape.growth, shape.stem, shape.bottleneck, *shape.blocks)
-    if not (2 <= len(shape.blocks) <= 6 and min(sizes) >= 1 and max(sizes) <= 256):
-        raise XrayInterpError(Code.BAD_MANIFEST, f"{path} names an expert of impossible size: {shape}.")
+    possible = 2 <= len(shape.blocks) <= 6 and min(sizes) >= 1 and max(sizes) <= 256
+    if not possible or min(layer.grid for layer in dissection_layers(shape, size).values()) < 1:
+        raise XrayInterpError(
+            Code.BAD_MANIFEST, f"{path} names an expert of impossible size: {shape} for inputs of {size} px."
+        )
 
 
 def _settings_record(settings: Settings, expert: Expert) -> SettingsRecord:
