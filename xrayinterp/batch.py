@@ -102,6 +102,11 @@ def open_film(file: str, source: bytes | None = None, *, view: View | None = Non
     except Exception as error:
         code, message = describe_failure(error)
         return Film(file, _sha256(Path(file) if source is None else source), code, message)
+    return read_as(file, radiograph)
+
+
+def read_as(file: str, radiograph: Radiograph) -> Film:
+    """A file as what was read of it; its verdict follows from the warnings."""
     warnings = " ".join(f"{warned.code}: {warned.message}" for warned in radiograph.warnings)
     return Film(file, radiograph.sha256, WARNED if warnings else OK, warnings, radiograph)
 

@@ -57,3 +57,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is whole or as it was; see `whole_file`."""
+    with whole_file(path) as partial:
+        partial.write_bytes(data)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xrayinterp.anomaly.calibration import Calibration
-from xrayinterp.errors import XrayInterpError
+from xrayinterp.errors import Code, XrayInterpError
 
 
 def test_percentile_by_hand() -> None:
@@ -68,6 +68,25 @@ def test_threshold_lets_the_asked_share_pass() -> None:
     threshold = calibration.threshold(0.05)
     assert (calibration.scores > threshold).mean() == 0.05
     assert Calibration.of([1.0]).threshold(0.5) == 1.0
+
+
+@given(tenths=st.integers(0, 10), count=st.integers(1, 60))
+def test_exactly_the_asked_share_exceeds_the_threshold(tenths: int, count: int) -> None:
+    calibration = Calibration.of(np.arange(float(count)))
+    above = int((calibration.scores > calibration.threshold(tenths / 10)).sum())
+    assert above == min(tenths * count // 10, count - 1)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_what_is_no_number_has_no_percentile(score: float) -> None:
+    with pytest.raises(XrayInterpError, match=f"score of {score}") as caught:
+        Calibration.of([1.0, 2.0]).percentile(score)
+    assert caught.value.code is Code.WEIGHTS_CORRUPT
+
+
+def test_few_normals_are_spoken_of() -> None:
+    assert Calibration.of(np.arange(20.0)).reservation == ""
+    assert "among 3 held-out normals, fewer than 20" in Calibration.of(np.arange(3.0)).reservation
 
 
 @pytest.mark.parametrize("scores", [[], [1.0, float("nan")], [[1.0, 2.0]]])

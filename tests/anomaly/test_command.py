@@ -7,9 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.films import film_png
 
 from xrayinterp.anomaly import files, model
+from xrayinterp.anomaly.choice import expert_named
+from xrayinterp.anomaly.fitting import Settings
+from xrayinterp.anomaly.making import from_files, make
+from xrayinterp.anomaly.table import score_films
 from xrayinterp.cli import main
 from xrayinterp.imaging.reader import read
 from xrayinterp.models.layout import DenseNetShape
@@ -54,7 +59,8 @@ def test_fit_then_score(cli: Cli, folder: Path, tmp_path: Path) -> None:
     status, said = fitted(cli, folder, out)
     assert status == 0, said
     record = files.read_record(out)
-    assert record.normals.description == "soft blobs"
+    assert record.normals.description == "soft blobs (patients unknown, films dealt out one by one)"
+    assert "among 3 held-out normals, fewer than 20" in said
     assert (record.normals.films, len(record.calibration.scores)) == (11, 3)
     (tmp_path / "bad.png").write_text("no picture")
     status, said = cli(
@@ -73,8 +79,15 @@ def test_fit_then_score(cli: Cli, folder: Path, tmp_path: Path) -> None:
 
 def test_an_ablation_is_an_option(cli: Cli, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "last.safetensors"
-    status, said = fitted(cli, folder, out, "--points", "last", "--terms", "direction", "--fusion", "standardised")
+    more = ("--points", "last", "--terms", "direction", "--fusion", "standardised")
+    status, said = fitted(cli, folder, out, *more)
+    assert status == 2
+    assert "too few to standardise" in said
+    for i in range(14, 24):
+        film_png(folder / f"{i}.png", seed=i)
+    status, said = fitted(cli, folder, out, *more)
     assert status == 0, said
+    assert "terms standardised on 10 of them" in files.read_record(out).normals.description
     settings = files.read_record(out).settings
     assert (settings.training, settings.scoring, settings.terms, settings.fusion) == (
         (3,),
@@ -98,6 +111,43 @@ def test_without_a_gate_its_column_is_empty(
         assert row["score"]
 
 
+def test_a_threshold_of_its_own_makes_a_detector_a_gate(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(file) for file in sorted(folder.iterdir())]
+    path = tmp_path / "blobs.safetensors"
+    make(
+        "blobs", path, expert_named("random", size=64), from_files(names, "blobs"), Settings(epochs=1, batch=4),
+        threshold_share=0.5,
+    )  # fmt: skip
+    detector = model.load(path)
+    found = detector.scores(torch.cat([detector.prepare(read(Path(name))) for name in names]))
+    rows = list(score_films(names, detector, view="PA"))
+    assert [row.gate for row in rows] == ["stop" if score.stopped else "pass" for score in found]
+    assert {row.gate for row in rows} == {"stop", "pass"}
+    for row in rows:
+        assert row.verdict == ("warned" if row.gate == "stop" else "ok")
+        assert ("looks-unlike-chest" in row.message) == (row.gate == "stop")
+        assert row.read
+
+
+def test_what_cannot_end_well_is_said_before_a_film_is_read(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / "05.png").write_text("no picture")  # would end with 1 once it is read
+    for out, expert, said in (
+        ("my blobs", "random", "cannot be called 'my blobs'"),
+        (
+            "blobs",
+            "random-vgg16",
+            "more than 5000000. The expert lies in the file, too",
+        ),
+    ):
+        status, text = cli(
+            "fit", folder, "--normal", "soft blobs", "--expert", expert, "--out", tmp_path / f"{out}.safetensors"
+        )
+        assert status == 2
+        assert said in text
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -105,6 +155,7 @@ def test_without_a_gate_its_column_is_empty(
         (("fit", "--out", "a.safetensors"), "FILES or --dataset"),
         (("fit", "x.png", "--normal", "n", "--out", "a.pt"), "end in .safetensors"),
         (("score", "x.png", "--csv", "a.csv", "--detector", "nobody"), "no detector called 'nobody'"),
+        (("score", "x.png", "--csv", "a.csv", "--fit", "pad"), "calibrated on centre crops"),
     ],
 )
 def test_wrong_use_exits_with_2(cli: Cli, words: tuple[str, ...], said: str) -> None:

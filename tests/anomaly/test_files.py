@@ -33,7 +33,7 @@ KEY = METADATA_KEY
 
 
 def normal_set(count: int, seed: int) -> NormalSet:
-    patients = tuple(str(i // 2) for i in range(count))
+    patients = tuple(f"{seed}-{i // 2}" for i in range(count))
     return NormalSet(waves(count, seed), tuple(f"{seed}-{i}" for i in range(count)), patients, "stripes", "made")
 
 
@@ -72,7 +72,7 @@ def test_a_model_scores_a_film_and_draws_it(made: tuple[Path, DistillationDetect
     assert score.stopped == (score.score > (record.threshold or 0))
     square = model.prepare_pixels(np.random.default_rng(0).random((90, 70), dtype=np.float32))
     assert square.shape == (1, 1, record.detail, record.detail)
-    assert model.normal == "stripes"
+    assert model.normal == "stripes; terms standardised on 10 of them that the cloner did not see"
     assert model.label_informed is False
 
 
@@ -104,8 +104,14 @@ def changed(path: Path, out: Path, change: Callable[[dict[str, Any]], object]) -
         lambda r: r["settings"].update(scoring=[99]),
         lambda r: r["expert"]["recipe"].update(std=[0.0]),
         lambda r: r["expert"]["recipe"].update(size=10**9),
+        lambda r: r["expert"]["recipe"].update(size=8),
+        lambda r: (r["expert"]["recipe"].update(size=32), r["expert"]["shape"].update(blocks=[2] * 5)),
         lambda r: r["expert"]["shape"].update(growth=10**6),
         lambda r: r["calibration"].update(scores=[1.0]),
+        lambda r: r["settings"]["augmentation"].update(surprise=1.0),
+        lambda r: r["expert"].update(shape=None),
+        lambda r: r["expert"]["recipe"].update(channels=3),
+        lambda r: r["expert"].update(kind="model", name="../own.safetensors"),
     ],
 )
 def test_nonsense_in_a_record_is_refused(
@@ -114,6 +120,62 @@ def test_nonsense_in_a_record_is_refused(
     with pytest.raises(XrayInterpError) as caught:
         load_detector(changed(made[0], tmp_path / "odd.safetensors", change))
     assert caught.value.code is Code.BAD_MANIFEST
+
+
+def with_tensors(made: tuple[Path, DistillationDetector, AnomalyRecord], out: Path, **tensors: torch.Tensor) -> Path:
+    """The file with some tensors replaced, and a record that fits them."""
+    state = load_file(made[0]) | tensors
+    record = made[2].model_copy(update={"tensors_sha256": None})
+    if all(tensor.dtype in tensor_files.STORED for tensor in tensors.values()):
+        record = made[2].model_copy(update={"tensors_sha256": tensor_files.tensors_digest(state)})
+    save_file(state, out, metadata={KEY: record.model_dump_json()})
+    return out
+
+
+KERNEL, BIAS = "cloner.adapters.0.weight", "cloner.adapters.0.bias"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        (KERNEL, lambda t: t.to(torch.bfloat16), "is torch.bfloat16"),
+        (KERNEL, lambda t: t.to(torch.float8_e4m3fn), "is torch.float8_e4m3fn"),
+        (KERNEL, lambda t: (0 * t).to(torch.int64), "is torch.int64"),
+        (KERNEL, lambda t: t * torch.nan, "adapters.0.weight are not finite"),
+        (BIAS, lambda t: t + torch.inf, "adapters.0.bias are not finite"),
+        (KERNEL, lambda t: t[:1], "do not fit their network"),
+    ],
+)
+def test_tensors_of_odd_types_values_and_shapes_are_refused(
+    made: tuple[Path, DistillationDetector, AnomalyRecord],
+    tmp_path: Path,
+    name: str,
+    change: Callable[[torch.Tensor], torch.Tensor],
+    said: str,
+) -> None:
+    with pytest.raises(XrayInterpError, match=said) as caught:
+        load_detector(with_tensors(made, tmp_path / "odd.safetensors", **{name: change(load_file(made[0])[name])}))
+    assert caught.value.code is Code.WEIGHTS_CORRUPT
+
+
+def test_a_header_cannot_ask_for_memory_that_its_file_does_not_fill(
+    made: tuple[Path, DistillationDetector, AnomalyRecord], tmp_path: Path
+) -> None:
+    vast = {"growth": 256, "stem": 256, "bottleneck": 256, "blocks": [256] * 4}
+    odd = changed(made[0], tmp_path / "odd.safetensors", lambda r: r["expert"]["shape"].update(vast))
+    with pytest.raises(XrayInterpError) as caught:
+        load_detector(odd)
+    assert caught.value.code is Code.WEIGHTS_CORRUPT
+    assert len(str(caught.value)) < 1000
+
+
+def test_points_that_the_expert_does_not_have_are_refused(
+    made: tuple[Path, DistillationDetector, AnomalyRecord], tmp_path: Path
+) -> None:
+    points = ["features.nowhere"] * 4
+    with pytest.raises(XrayInterpError) as caught:
+        load_detector(changed(made[0], tmp_path / "odd.safetensors", lambda r: r["expert"].update(points=points)))
+    assert caught.value.code is Code.WEIGHTS_HASH
 
 
 def test_damaged_and_hostile_files_are_refused(

@@ -18,6 +18,7 @@ from xrayinterp.anomaly.fitting import Listener, Settings, calibrated_balance, k
 from xrayinterp.anomaly.normals import normal_films
 from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.training.augment import Augmentation
+from xrayinterp.training.fixed import losses
 
 QUICK = Settings(epochs=3, batch=8)
 
@@ -87,6 +88,30 @@ def test_a_broken_fit_goes_on_to_equal_weights(tmp_path: Path) -> None:
     assert states_equal(whole.cloner, gone_on.cloner)
     assert whole.curve == gone_on.curve
     assert whole.balance == gone_on.balance
+
+
+def test_losses_lie_in_the_checkpoint_alone(tmp_path: Path) -> None:
+    expert, images = tiny_expert(), waves(16)
+    first = learn(expert, images, QUICK, folder=tmp_path)
+    (checkpoint,) = tmp_path.glob("*.last.pt")
+    assert {file.suffix for file in tmp_path.iterdir()} == {".pt", ".lambda"}
+    again = learn(expert, images, QUICK, folder=tmp_path, tick=lambda: pytest.fail("it was learnt anew"))
+    assert again.curve == first.curve == losses(checkpoint)
+    state = torch.load(checkpoint, weights_only=True)
+    del state["losses"]
+    torch.save(state, checkpoint)  # as an earlier version wrote it: begun again
+    assert learn(expert, images, QUICK, folder=tmp_path).curve == first.curve
+
+
+def test_a_half_written_lambda_is_never_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: Path, _data: bytes) -> int:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", broken)
+        with pytest.raises(OSError, match="disk full"):
+            learn(tiny_expert(), waves(16), QUICK, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_seeds_decide_and_anything_else_is_another_fit() -> None:

@@ -97,6 +97,31 @@ def test_nothing_is_left_on_expert_cloner_or_image(method: str) -> None:
     assert not images.requires_grad
 
 
+def test_a_difference_has_the_weights_of_the_score() -> None:
+    pair = Pair(frozen_expert(nn.Sequential(nn.Identity()), ["0"]), Capped(), [0])
+    x = torch.rand(1, 1, 5, 5, dtype=torch.float64) * 2
+    how = Localisation(method="difference", blur=0)
+    with pytest.raises(XrayInterpError, match="has no difference at a position") as caught:
+        localise(pair, weights_of("direction", 1.0, 1), x, how)
+    assert caught.value.code is Code.BAD_OPTION
+    pair.direction = "position"  # of one channel: all directions agree but where one is zero
+    assert localise(pair, weights_of("direction", 1.0, 1), x, how).abs().max() < 1e-12
+    found = localise(pair, weights_of("both", 2.0, 1), x, how)
+    assert torch.allclose(found, 2 * (x - x.clamp(max=1)) ** 2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_image_has_no_map(method: str) -> None:
+    assert fitted().maps(waves(2)[:0], method=method).shape == (0, 1, 64, 64)
+
+
+def test_an_unknown_option_of_a_map_names_those_there_are() -> None:
+    with pytest.raises(XrayInterpError, match="no option 'sigma'") as caught:
+        fitted().maps(waves(1), sigma=2.0)
+    assert caught.value.code is Code.BAD_OPTION
+    assert "blur" in caught.value.hint
+
+
 def test_a_double_score_has_a_double_map() -> None:
     detector = fitted()
     one = detector.maps(waves(1), blur=2.0)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 from helpers.small_models import small_network, write_small_builtin
+from safetensors.torch import save_file
 from torch import nn
 
 from xrayinterp.datasets.films import load_films
 from xrayinterp.errors import Code, XrayInterpError
 from xrayinterp.imaging.radiograph import Radiograph, Source
 from xrayinterp.models.card import Interval
-from xrayinterp.models.storage import save_builtin
+from xrayinterp.models.storage import read_weights, save_builtin
 from xrayinterp.models.xrv import torchxrayvision
 from xrayinterp.models.zoo import BUILTIN_DIR, describe, load_model, model_names
 
@@ -204,6 +205,12 @@ def test_damaged_weights_are_refused(builtin: Path) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     failure(Code.WEIGHTS_HASH, load_model, "compact")
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    save_file({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])}, file)
+    assert "values in b" in failure(Code.WEIGHTS_CORRUPT, read_weights, file, None).message
 
 
 def test_weights_of_another_network_are_refused(builtin: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from ..errors import Code, XrayInterpError
 
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
+FEWEST = 20
+"""Held-out normals from which on percentiles go without a warning; of these, an interval takes up to half the scale."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,14 @@ class Calibration:
 
         The interval is that of a binomial share (Clopper & Pearson 1934) of as many independent films as the patients
         leave (Korn & Graubard 1998).
+
+        Raises:
+            XrayInterpError: `weights-corrupt` for a score that is not finite, which no sound detector gives.
         """
+        if not np.isfinite(score):
+            raise XrayInterpError(
+                Code.WEIGHTS_CORRUPT, f"The detector gives a score of {score}.", "Get or fit the detector again."
+            )
         below = (self.scores < score) + 0.5 * (self.scores == score)
         share = float(below.mean())
         low, high = _interval(share, self._independent(below))
@@ -66,8 +76,21 @@ class Calibration:
 
     def threshold(self, share: float) -> float:
         """The least held-out score that at most a `share` of the held-out normals exceeds."""
-        at = int(np.ceil((1 - share) * len(self.scores))) - 1
-        return float(self.scores[min(max(at, 0), len(self.scores) - 1)])
+        count = len(self.scores)
+        above = int(Fraction(str(float(share))) * count)  # as the share is written: 0.7 of 10 are 7
+        return float(self.scores[min(max(count - 1 - above, 0), count - 1)])
+
+    @property
+    def reservation(self) -> str:
+        """Why percentiles are to be read with care; empty where they need not be."""
+        count = len(self.scores)
+        if count >= FEWEST:
+            return ""
+        middle = self.percentile(float(self.scores[count // 2]))
+        return (
+            f"Percentiles are among {count} held-out normals, fewer than {FEWEST}: in the middle of them, the interval "
+            f"is {middle.low:.0f} to {middle.high:.0f}."
+        )
 
     def _independent(self, below: Floats) -> float:
         """How many independent films would tell the share as well: n over the design effect of the patients."""

@@ -22,7 +22,7 @@ class RecipeRecord(_Strict):
     """See `experts.InputRecipe`."""
 
     channels: Literal[1, 3]
-    size: int | None = Field(default=None, ge=8, le=1024)
+    size: int | None = Field(default=None, ge=32, le=1024)
     mean: tuple[float, ...] = Field(min_length=1, max_length=3)
     std: tuple[float, ...] = Field(min_length=1, max_length=3)
 
@@ -89,7 +89,7 @@ class AnomalyRecord(_Strict):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    detail: int = Field(ge=8, le=1024)
+    detail: int = Field(ge=32, le=1024)
     expert: ExpertRecord
     settings: SettingsRecord
     balance: float = Field(ge=0)
@@ -111,8 +111,11 @@ class AnomalyRecord(_Strict):
             raise ValueError(f"a critical point beyond the expert's {points}")
         if not len(self.value) == len(self.direction) == len(self.settings.scoring):
             raise ValueError("not one weight a critical point")
-        if len(self.expert.recipe.mean) != len(self.expert.recipe.std):
-            raise ValueError("means and deviations differ in number")
+        recipe = self.expert.recipe
+        if len(recipe.mean) != len(recipe.std) or len(recipe.mean) not in (1, recipe.channels):
+            raise ValueError("means and deviations differ in number from each other or from the channels")
+        if self.expert.kind != "model" and recipe.channels != (3 if self.expert.shape is None else 1):
+            raise ValueError(f"{recipe.channels} channels, which the expert does not take")
         if not all(deviation > 0 for deviation in self.expert.recipe.std):
             raise ValueError("a deviation that is not above 0")
         return self

@@ -76,7 +76,7 @@ class DistillationDetector:
 
     def maps(self, images: Tensor, **options: Any) -> Tensor:
         """Where each image is unusual, (N, 1, H, W) >= 0; `options` are those of `localisation.Localisation`."""
-        how = Localisation(**options)
+        how = Localisation.of(**options)
         return localise(self.pair, self._fitted[1], images.to(self.device), how).cpu()
 
     @property

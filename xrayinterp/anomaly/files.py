@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet
 from ..models.documents import METADATA_KEY
-from ..models.layout import DenseNetShape
+from ..models.layout import DenseNetShape, dissection_layers
+from ..models.registry import is_name
+from ..paths import write_whole
 from ..training.augment import Augmentation
 from .calibration import Calibration
 from .card import (
@@ -28,15 +31,50 @@ from .card import (
 )
 from .discrepancy import Weights
 from .distillation import DistillationDetector
-from .expert_files import expert_record, same_expert, shipped_expert, shipped_sha256
-from .experts import Expert, InputRecipe, cloner_of, densenet_expert, vgg16_features
+from .expert_files import at_home, expert_record, same_expert, shipped_expert, shipped_sha256
+from .experts import VGG_PATHS, Expert, InputRecipe, cloner_of, densenet_expert, tensors_sha256, vgg16_features
 from .fitting import Learned, Settings
 from .normals import NormalSet
 from .tensor_files import LARGEST as LARGEST
-from .tensor_files import fill, header_text, packed, read_tensors, tensors_digest, write_whole
+from .tensor_files import as_floats, fill, filled, header_text, packed, read_tensors, tensors_digest
 
 MAX_BYTES = 5_000_000
 """Most bytes that a detector's file may have."""
+RECORD_BYTES = 16_000
+"""What a record takes at least, its calibration included."""
+
+
+def check_plan(name: str, expert: Expert, settings: Settings, *, limit: int = MAX_BYTES) -> None:
+    """Refuse, before anything is learnt, what could not be written or read again afterwards.
+
+    Raises:
+        XrayInterpError: `bad-option` for a name that no detector may have, an expert that would not be found again,
+            or a file above `limit` bytes; `unknown-layer` as `Settings.points`.
+    """
+    if not is_name(name):
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"A detector cannot be called {name!r}.",
+            "Take up to 64 letters, digits, dots, dashes and underscores, no space, a letter or digit first.",
+        )
+    if expert.kind == "model" and not at_home(expert.name, expert.sha256):
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"The model {expert.name!r} has no name of its own here: a detector fitted to it could not be read again.",
+            "Import it with `xrayinterp models import`, and give its name as the expert.",
+        )
+    settings.points(expert)
+    cloner = cloner_of(expert, settings.cloner, seed=settings.seed)
+    _check_bytes(name, expert, len(save(_packed(cloner, expert))) + RECORD_BYTES, limit)
+
+
+def _check_bytes(name: str, expert: Expert, size: int, limit: int) -> None:
+    if size <= limit:
+        return
+    hint = "Use the small cloner, or a smaller expert."
+    if travels(expert):
+        hint = "The expert lies in the file, too: use a smaller one, such as `random` or `self-supervised`."
+    raise XrayInterpError(Code.BAD_OPTION, f"The detector {name!r} would take {size} bytes, more than {limit}.", hint)
 
 
 def record_for(
@@ -92,34 +130,36 @@ def save_detector(path: Path, detector: DistillationDetector, record: AnomalyRec
     tensors = stored_tensors(detector)
     told = record.model_copy(update={"tensors_sha256": tensors_digest(tensors)})
     data = save(tensors, metadata={METADATA_KEY: told.model_dump_json()})
-    if len(data) > limit:
-        raise XrayInterpError(
-            Code.BAD_OPTION,
-            f"The detector {record.name!r} would take {len(data)} bytes, more than {limit}.",
-            "Use the small cloner, or a smaller expert.",
-        )
+    _check_bytes(record.name, detector.expert, len(data), limit)
     write_whole(path, data)
     return path
 
 
 def as_saved(detector: DistillationDetector) -> DistillationDetector:
-    """The detector with its cloner's (and its own expert's) kernels rounded as a file stores them."""
-    state = {name: tensor.float() for name, tensor in stored_tensors(detector).items()}
-    learned = detector.learned
+    """A copy whose cloner's (and own expert's) kernels are rounded as a file stores them."""
+    state, expert, learned = as_floats(stored_tensors(detector)), detector.expert, detector.learned
     if learned is not None:
-        fill(learned.cloner, state, "cloner.")
-    if travels(detector.expert):
-        fill(detector.expert.module, state, "expert.")
-    return detector
+        cloner = copy.deepcopy(learned.cloner).cpu()
+        fill(cloner, state, "cloner.")
+        learned = replace(learned, cloner=cloner)
+    if travels(expert):
+        module = copy.deepcopy(expert.module).cpu()
+        fill(module, state, "expert.")
+        expert = replace(expert, module=module, sha256=tensors_sha256(module))
+    return replace(detector, expert=expert, learned=learned)
 
 
 def stored_tensors(detector: DistillationDetector) -> dict[str, Tensor]:
     """What a file holds: the cloner, and the expert where it is found nowhere else."""
     if detector.learned is None:
         raise XrayInterpError(Code.BAD_OPTION, "The detector has not been fitted.", "Call fit() first.")
-    parts: dict[str, nn.Module] = {"cloner": detector.learned.cloner}
-    if travels(detector.expert):
-        parts["expert"] = detector.expert.module
+    return _packed(detector.learned.cloner, detector.expert)
+
+
+def _packed(cloner: nn.Module, expert: Expert) -> dict[str, Tensor]:
+    parts = {"cloner": cloner}
+    if travels(expert):
+        parts["expert"] = expert.module
     return packed(parts)
 
 
@@ -147,11 +187,10 @@ def load_detector(path: Path, *, device: str = "cpu") -> tuple[DistillationDetec
     state = read_tensors(path)
     if record.tensors_sha256 != tensors_digest(state):
         raise XrayInterpError(Code.WEIGHTS_HASH, f"{path} does not hold the tensors of its record.", "Get it again.")
-    values = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    settings = _settings(record.settings, path)
+    values = as_floats(state)
     expert = _expert(record.expert, values, path)
-    settings = _settings(record.settings)
-    cloner = cloner_of(expert, settings.cloner)
-    fill(cloner, values, "cloner.")
+    cloner = filled(lambda: cloner_of(expert, settings.cloner), values, "cloner.")
     learned = Learned(cloner.requires_grad_(False).eval(), record.balance, record.curve)
     weights = Weights(record.value, record.direction, record.offset)
     return DistillationDetector(expert, settings, device=device, learned=learned, weights=weights), record
@@ -167,28 +206,34 @@ def _expert(record: ExpertRecord, state: Mapping[str, Tensor], path: Path) -> Ex
         return same_expert(vgg16_expert(size=recipe.size), record, path)
     if record.kind == "self-supervised" and not any(name.startswith("expert.") for name in state):
         return same_expert(shipped_expert(size=recipe.size), record, path)
-    if record.shape is None:
-        module = vgg16_features()
-        fill(module, state, "expert.")
-        return Expert(record.name, record.kind, module, record.points, recipe, record.label_informed, record.sha256)
-    _check_shape(record.shape, path)
-    net = DenseNet(record.shape, 1)
-    fill(net, state, "expert.")
-    expert = densenet_expert(net, record.name, record.kind, recipe.size or 128, label_informed=record.label_informed)
-    return same_expert(expert, record, path, hashed=False)
+    told = record.label_informed
+    if (shape := record.shape) is None:
+        vgg = filled(vgg16_features, state, "expert.")
+        own = Expert(record.name, record.kind, vgg, VGG_PATHS, recipe, told, tensors_sha256(vgg))
+    else:
+        size = recipe.size or 128
+        _check_shape(shape, size, path)
+        net = filled(lambda: DenseNet(shape, 1), state, "expert.")
+        own = densenet_expert(net, record.name, record.kind, size, label_informed=told)
+    return same_expert(own, record, path)
 
 
 def _listed(record: ExpertRecord, recipe: InputRecipe, path: Path) -> Expert:
     from ..models.zoo import load_model
     from .experts import model_expert
 
+    if not is_name(record.name):
+        raise XrayInterpError(Code.BAD_MANIFEST, f"{path} names an expert that is no model's name: {record.name!r}.")
     return same_expert(model_expert(load_model(record.name), size=recipe.size), record, path)
 
 
-def _check_shape(shape: DenseNetShape, path: Path) -> None:
+def _check_shape(shape: DenseNetShape, size: int, path: Path) -> None:
     sizes = (shape.growth, shape.stem, shape.bottleneck, *shape.blocks)
-    if not (2 <= len(shape.blocks) <= 6 and min(sizes) >= 1 and max(sizes) <= 256):
-        raise XrayInterpError(Code.BAD_MANIFEST, f"{path} names an expert of impossible size: {shape}.")
+    possible = 2 <= len(shape.blocks) <= 6 and min(sizes) >= 1 and max(sizes) <= 256
+    if not possible or min(layer.grid for layer in dissection_layers(shape, size).values()) < 1:
+        raise XrayInterpError(
+            Code.BAD_MANIFEST, f"{path} names an expert of impossible size: {shape} for inputs of {size} px."
+        )
 
 
 def _settings_record(settings: Settings, expert: Expert) -> SettingsRecord:
@@ -201,8 +246,12 @@ def _settings_record(settings: Settings, expert: Expert) -> SettingsRecord:
 _RESOLVED = frozenset({"training", "scoring", "augmentation"})
 
 
-def _settings(record: SettingsRecord) -> Settings:
-    rules = None if record.augmentation is None else Augmentation(**record.augmentation)
+def _settings(record: SettingsRecord, path: Path) -> Settings:
+    rules = None
+    if record.augmentation is not None:
+        if odd := sorted(set(record.augmentation) - {field.name for field in fields(Augmentation)}):
+            raise XrayInterpError(Code.BAD_MANIFEST, f"{path} names an augmentation there is not: {odd[0]!r}.")
+        rules = Augmentation(**record.augmentation)
     known = {field.name for field in fields(Settings)}
     told = {name: value for name, value in record.model_dump().items() if name in known - {"augmentation"}}
     return Settings(**told, augmentation=rules)

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Code, XrayInterpError
+from ..paths import write_whole
 from ..training.augment import Augmentation, augment
-from ..training.fixed import Schedule, Tick, fit
+from ..training.fixed import Schedule, Tick, fit, losses
 from .cloners import CloneSize
 from .discrepancy import Direction, Fusion, Terms, discrepancies, weights_of
 from .experts import Expert, cloner_of, tensors_sha256
@@ -118,7 +119,7 @@ def learn(
         fitted = fit(
             cloner, images, step, schedule, seed=settings.seed, checkpoint=checkpoint, device=device, tick=tick
         )
-        curve = _curve(checkpoint.with_suffix(".jsonl"), settings.epochs)
+        curve = losses(checkpoint)
     return Learned(fitted.requires_grad_(False).eval(), balance, curve)
 
 
@@ -181,8 +182,7 @@ def _kept_balance(checkpoint: Path, measure: Callable[[], float], settings: Sett
         return settings.balance
     kept = checkpoint.with_suffix(".lambda")
     if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(repr(measure()), encoding="utf-8")
+        write_whole(kept, repr(measure()).encode())
     return float(kept.read_text(encoding="utf-8"))
 
 
@@ -238,12 +238,6 @@ def _place(folder: Path | None, key: str) -> Iterator[Path]:
         return
     with TemporaryDirectory() as temporary:
         yield Path(temporary) / name
-
-
-def _curve(log: Path, epochs: int) -> tuple[float, ...]:
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    losses = {line["epoch"]: float(line["loss"]) for line in lines}
-    return tuple(losses[epoch] for epoch in range(1, epochs + 1) if epoch in losses)
 
 
 def _check(images: Tensor) -> None:

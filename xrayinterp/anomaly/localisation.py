@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,20 @@ class Localisation:
     noise: float = 0.05
     seed: int = 0
 
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """From options by name.
+
+        Raises:
+            XrayInterpError: `bad-option` for one there is not, and those of wrong values.
+        """
+        known = [field.name for field in fields(cls)]
+        if odd := sorted(set(options) - set(known)):
+            raise XrayInterpError(
+                Code.BAD_OPTION, f"A map has no option {odd[0]!r}.", f"There are: {', '.join(known)}."
+            )
+        return cls(**options)
+
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise XrayInterpError(
@@ -64,7 +78,13 @@ class Localisation:
 
 
 def localise(pair: Pair, weights: Weights, images: Tensor, how: Localisation) -> Tensor:
-    """Maps (N, 1, H, W) >= 0 of images (N, C, H, W), in units of the score per unit of grey, or of the features."""
+    """Maps (N, 1, H, W) >= 0 of images (N, C, H, W), in units of the score per unit of grey, or of the features.
+
+    Raises:
+        XrayInterpError: `bad-option` for "difference" where the score has nothing that differs by position.
+    """
+    if not len(images):
+        return images.new_empty(0, 1, *images.shape[-2:])
     make = METHODS[how.method]
     found = torch.stack(list(make(pair, weights, images, how)))
     return finished(found, how)
@@ -137,12 +157,17 @@ def _noisy(image: Tensor, how: Localisation) -> Iterator[Tensor]:
 
 
 def _difference(pair: Pair, weights: Weights, images: Tensor, how: Localisation) -> Iterator[Tensor]:
-    factors = weights.value if any(weights.value) else (1.0,) * len(weights.value)
+    if pair.direction == "image" and not any(weights.value):
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            "This score is of directions of whole maps: it has no difference at a position.",
+            "Localise by gradient, or compare directions by position.",
+        )
 
     def maps(part: Tensor) -> Tensor:
         with torch.no_grad():
             expert, cloner = pair.maps(part)
-        layers = [f * (s - c).square().mean(1) for f, s, c in zip(factors, expert, cloner, strict=True)]
+        layers = [f * (s - c).square().mean(1) for f, s, c in zip(weights.value, expert, cloner, strict=True)]
         if pair.direction == "position":
             layers += [f * positions(s, c) for f, s, c in zip(weights.direction, expert, cloner, strict=True)]
         size = part.shape[-2:]

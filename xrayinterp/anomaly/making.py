@@ -8,31 +8,54 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ..datasets.film import Film
 from ..datasets.films import load_films, load_manifest
 from ..errors import Code, XrayInterpError
+from ..imaging import geometry
+from ..imaging.radiograph import Radiograph
 from ..imaging.reader import read
+from ..models.prepare import as_square, resize
 from ..training.fixed import Tick
 from .calibration import Calibration
 from .card import AnomalyRecord
-from .distillation import DistillationDetector
+from .distillation import HELD_OUT, DistillationDetector
 from .experts import Expert
-from .files import MAX_BYTES, as_saved, record_for, save_detector
+from .files import MAX_BYTES, as_saved, check_plan, record_for, save_detector
 from .fitting import Settings
 from .normals import Criterion, NormalSet, as_images, normal_films
 
 DETAIL = 128
 """Side in pixels to which films are reduced: most NIH films at hand have no more."""
+FOLDERS = 10
+"""Folders from which on films are dealt out by folder: where there are so many, one is a patient or a study."""
+STANDARD = 10
+"""Fewest normals that terms are standardised on."""
+
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Normals:
-    """Normals to learn from, and others that scores are calibrated on."""
+    """Normals to learn from, and others that scores are calibrated on; no film and no known patient is in both."""
 
     learnt: NormalSet
     held_out: NormalSet
+
+    def __post_init__(self) -> None:
+        for what, one, other in (
+            ("films", self.learnt.ids, self.held_out.ids),
+            ("patients", self.learnt.patients or (), self.held_out.patients or ()),
+        ):
+            if shared := set(one) & set(other):
+                raise XrayInterpError(
+                    Code.BAD_DATA,
+                    f"{len(shared)} {what} are both learnt from and held out.",
+                    "Name splits that share none.",
+                )
 
 
 def make(
@@ -51,30 +74,42 @@ def make(
 ) -> tuple[DistillationDetector, AnomalyRecord]:
     """Fit a detector, calibrate it, and write it to `path`; what is calibrated is what the file holds.
 
+    Standardised terms are standardised on a tenth of the normals to learn from, whole patients, that the cloner does
+    not see; the held-out normals calibrate and do nothing else.
+
     Args:
         name: what it is called.
         path: of the file.
         expert: what is cloned.
         normals: films to learn from and films to calibrate on.
-        settings: of the fit; standardised terms are standardised on the held-out normals.
+        settings: of the fit.
         threshold_share: the share of held-out normals that may be stopped; None stops none.
         measured: further figures for the record.
         folder: see `DistillationDetector`.
         device: where to fit.
         tick: called after every epoch.
         limit: most bytes of the file.
+
+    Raises:
+        XrayInterpError: before anything is learnt, as `files.check_plan`, and `bad-option` where there are too few
+            normals to standardise on.
     """
+    check_plan(name, expert, settings, limit=limit)
+    learnt, standard = normals.learnt, None
+    if settings.fusion == "standardised":
+        learnt, standard = standardising(normals.learnt, settings.seed)
     detector = DistillationDetector(expert, settings, folder=folder, device=device, tick=tick)
-    held_out = normals.held_out
-    detector.fit(normals.learnt.images, held_out=held_out.images)
+    detector.fit(learnt.images, held_out=None if standard is None else standard.images)
     detector = replace(as_saved(detector), device="cpu")
-    detector.standardise(held_out.images)
+    if standard is not None:
+        detector.standardise(standard.images)
+    held_out = normals.held_out
     calibration = Calibration.of(detector.scores(held_out.images).numpy(), held_out.patients)
     threshold = None if threshold_share is None else calibration.threshold(threshold_share)
     record = record_for(
         name,
         detector,
-        normals.learnt,
+        normals.learnt if standard is None else _standardised(normals.learnt, standard),
         held_out,
         calibration,
         detail=normals.learnt.images.shape[-1],
@@ -106,47 +141,93 @@ def from_dataset(
         films = load_films(name, root=root, splits=chosen, min_native_width=width)
         kept = [film for film in films if criterion == "frontal" or film.normal is True][:limit]
         parts.append(normal_films(kept, detail, _described(name, kept, chosen, criterion), criterion=criterion))
-    normals = Normals(*parts)
-    shared = set(normals.learnt.patients or ()) & set(normals.held_out.patients or ())
-    if shared:
-        raise XrayInterpError(
-            Code.BAD_DATA,
-            f"{len(shared)} patients are both learnt from and held out.",
-            "Name splits that share no patient.",
-        )
-    return normals
+    return Normals(*parts)
 
 
 def from_files(
-    files: Sequence[str], description: str, *, share: float = 0.2, seed: int = 0, detail: int = DETAIL
+    files: Sequence[str],
+    description: str,
+    *,
+    share: float = 0.2,
+    seed: int = 0,
+    detail: int = DETAIL,
+    tick: Tick = lambda: None,
 ) -> Normals:
     """Films that a person says are normal; a `share` of them, drawn by `seed`, is held out.
 
-    Raises:
-        XrayInterpError: what a film is refused for, naming it; `bad-option` for fewer than ten films.
-    """
-    from ..imaging import geometry
-    from ..models.prepare import as_square, resize
+    A film given twice counts once. Patients are unknown: films of FOLDERS folders or more are dealt out by folder, each
+    taken for one patient; others film by film. The description says which.
 
-    if len(files) < 10:
+    Raises:
+        XrayInterpError: what a film is refused for, naming it; `bad-option` for fewer than ten different films.
+    """
+    found: dict[str, tuple[str, Tensor]] = {}
+    for file in files:
+        film = _read(Path(file))
+        found.setdefault(film.sha256, (str(Path(file).parent), _square(film, detail)))
+        tick()
+    if len(found) < 10:
         raise XrayInterpError(
-            Code.BAD_OPTION, f"{len(files)} films are too few to learn what is normal.", "Give ten or more."
+            Code.BAD_OPTION, f"{len(found)} different films are too few to learn what is normal.", "Give ten or more."
         )
-    squares = torch.empty((len(files), detail, detail), dtype=torch.uint8)
-    for i, file in enumerate(files):
-        try:
-            pixels = read(Path(file)).pixels
-        except XrayInterpError as error:
-            raise XrayInterpError(error.code, f"{file}: {error.message}", error.hint) from error
-        square = resize(as_square(geometry.cut(pixels, geometry.frame(*pixels.shape[:2]))), detail)
-        squares[i] = (square[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
-    order = np.random.default_rng(seed).permutation(len(files))
-    count = max(2, round(share * len(files)))
-    sets = [
-        NormalSet(as_images(squares[rows]), tuple(Path(files[i]).name for i in rows), None, description, "stated")
-        for rows in (order[count:], order[:count])
-    ]
-    return Normals(*sets)
+    folders = tuple(folder for folder, _ in found.values())
+    known = folders if len(set(folders)) >= FOLDERS else None
+    how = "films of a folder taken for one patient's" if known else "films dealt out one by one"
+    images = as_images(torch.stack([square for _, square in found.values()]))
+    whole = NormalSet(images, tuple(found), known, f"{description} (patients unknown, {how})", "stated")
+    return Normals(*parted(whole, max(2, round(share * len(found))), seed))
+
+
+def standardising(normals: NormalSet, seed: int) -> tuple[NormalSet, NormalSet]:
+    """Normals to learn from, and a tenth of them, whole patients, to standardise terms on.
+
+    Raises:
+        XrayInterpError: `bad-option` where too few would be left.
+    """
+    rest, standard = parted(normals, max(STANDARD, round(HELD_OUT * len(normals))), seed)
+    if len(rest) < 2:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"{len(normals)} normals are too few to standardise terms on some of them.",
+            "Give more, or take the published sum of the terms.",
+        )
+    return rest, standard
+
+
+def parted(normals: NormalSet, count: int, seed: int) -> tuple[NormalSet, NormalSet]:
+    """The rest, and `count` normals or a few more: patients drawn whole by `seed`, each film its own without."""
+    owners = [str(i) for i in range(len(normals))] if normals.patients is None else list(normals.patients)
+    numbers = np.unique(np.asarray(owners), return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(int(numbers.max()) + 1)
+    reached = np.cumsum(np.bincount(numbers)[order])
+    drawn = order[: int(np.searchsorted(reached, count)) + 1]
+    held = np.isin(numbers, drawn)
+    return _rows(normals, np.flatnonzero(~held)), _rows(normals, np.flatnonzero(held))
+
+
+def _rows(normals: NormalSet, rows: Rows) -> NormalSet:
+    patients = None if normals.patients is None else tuple(normals.patients[i] for i in rows)
+    ids = tuple(normals.ids[i] for i in rows)
+    return replace(normals, images=normals.images[torch.from_numpy(rows)], ids=ids, patients=patients)
+
+
+def _standardised(learnt: NormalSet, standard: NormalSet) -> NormalSet:
+    """The same normals; their description says that some of them standardise the terms."""
+    said = f"{learnt.description}; terms standardised on {len(standard)} of them that the cloner did not see"
+    return replace(learnt, description=said)
+
+
+def _read(file: Path) -> Radiograph:
+    try:
+        return read(file)
+    except XrayInterpError as error:
+        raise XrayInterpError(error.code, f"{file}: {error.message}", error.hint) from error
+
+
+def _square(film: Radiograph, detail: int) -> Tensor:
+    """The film's centre square (detail, detail), uint8."""
+    square = resize(as_square(geometry.cut(film.pixels, geometry.frame(*film.shape))), detail)
+    return (square[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def _described(name: str, films: Sequence[Film], splits: Sequence[str], criterion: Criterion) -> str:

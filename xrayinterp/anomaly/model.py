@@ -18,7 +18,7 @@ from .calibration import Calibration, Percentile
 from .card import AnomalyRecord, text_of
 from .distillation import DistillationDetector
 from .files import load_detector
-from .shelf import find
+from .shelf import BUILTIN, find
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class AnomalyModel:
-    """A detector for chest films, its record and the calibration on held-out normals; `text` is None where unstated."""
+    """A detector for chest films, its record and the calibration on held-out normals.
+
+    `text` is what people say of a built-in detector, None for any other, whatever its name.
+    """
 
     detector: DistillationDetector
     record: AnomalyRecord
@@ -84,7 +87,11 @@ class AnomalyModel:
         return self.scores(self.prepare(radiograph, fit))[0]
 
     def scores(self, images: Tensor) -> list[Score]:
-        """`score` of prepared squares (N, 1, d, d)."""
+        """`score` of prepared squares (N, 1, d, d).
+
+        Raises:
+            XrayInterpError: `weights-corrupt` where the detector gives a score that is not finite.
+        """
         if not len(images):
             return []
         parts = self.detector.parts(images)
@@ -104,9 +111,10 @@ class AnomalyModel:
     def _told(self, total: float, part: Tensor, offset: float) -> Score:
         layers = [self.record.expert.points[i] for i in self.record.settings.scoring]
         points = tuple(PointScore(name, *pair) for name, pair in zip(layers, part.T.tolist(), strict=True))
+        percentile = self.calibration.percentile(total)  # refuses what is no number
         threshold = self.record.threshold
         stopped = None if threshold is None else total > threshold
-        return Score(total, self.calibration.percentile(total), points, offset, stopped)
+        return Score(total, percentile, points, offset, stopped)
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> AnomalyModel:
@@ -119,4 +127,5 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> AnomalyModel:
     with torch.inference_mode(False):
         detector, record = load_detector(path, device=device)
     calibration = Calibration.of(record.calibration.scores, record.calibration.patients)
-    return AnomalyModel(detector, record, calibration, text_of(record.name))
+    text = text_of(path.stem) if path.resolve().parent == BUILTIN.resolve() else None
+    return AnomalyModel(detector, record, calibration, text)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,9 +25,10 @@ from torch import nn
 
 from ..datasets.films import load_films
 from ..models.architectures import DenseNet
+from ..paths import write_whole
 from ..training.checkpoints import training_folder
 from ..training.films import any_finding, squares
-from ..training.fixed import Schedule
+from ..training.fixed import Schedule, Tick
 from ..training.measure import Scored, auroc_interval
 from ..training.self_supervised import learn_views
 from .choice import RANDOM_DENSE, expert_named
@@ -71,7 +73,9 @@ ATTEMPTS = (
 @app.command()
 def expert() -> None:
     """Learn the self-supervised expert from all frontal films of the training split, none of whose labels is seen."""
-    films = squares(load_films("nih", splits=["train"], min_native_width=DETAIL), DETAIL)
+    chosen = load_films("nih", splits=["train"], min_native_width=DETAIL)
+    films = squares(chosen, DETAIL)
+    key = _digest(*(film.id for film in chosen), EXPERT_SCHEDULE, EXPERT_SEED, RANDOM_DENSE)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(EXPERT_SEED)
         net = DenseNet(RANDOM_DENSE, 1)
@@ -83,7 +87,7 @@ def expert() -> None:
             films,
             EXPERT_SCHEDULE,
             seed=EXPERT_SEED,
-            checkpoint=training_folder() / "self-supervised.last.pt",
+            checkpoint=training_folder() / f"self-supervised-{key}.last.pt",
             tick=tick,
         )
     net.classifier = head
@@ -101,18 +105,19 @@ def attempts() -> None:
 def measured(attempt: Attempt) -> dict[str, Any]:
     """An attempt's name, AUROC on val with its interval over patients, lambda, and minutes of processor time it took.
 
-    Kept in the folder of training runs, and fitted only where it is not there.
+    Kept in the folder of training runs by name, expert and films, and fitted only where it is not there.
     """
-    kept = training_folder() / f"{UNUSUALNESS}-{_digest(attempt.name)}.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
     normals = nih_normals()
     chosen = expert_named(attempt.expert, size=attempt.size)
-    begun = time.process_time()
-    with _bar(attempt.settings.epochs, attempt.name) as tick:
-        detector = DistillationDetector(chosen, attempt.settings, training_folder(), tick=tick)
-        detector.fit(normals.learnt.images, held_out=normals.held_out.images)
-    minutes = (time.process_time() - begun) / 60
+    key = _digest(attempt.name, chosen.sha256, normals.learnt.digest, normals.held_out.digest)
+    kept = training_folder() / f"{UNUSUALNESS}-{key}.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    spent = Spent(kept.with_suffix(".seconds"))
+    with _bar(attempt.settings.epochs, attempt.name) as advance:
+        detector = DistillationDetector(chosen, attempt.settings, training_folder(), tick=spent.counting(advance))
+        detector.fit(normals.learnt.images)
+    minutes = spent.keep() / 60
     area = auroc_interval(_val_scores(detector))
     row = {
         "name": attempt.name,
@@ -120,8 +125,36 @@ def measured(attempt: Attempt) -> dict[str, Any]:
         "lambda": None if detector.learned is None else detector.learned.balance,
         "minutes": minutes,
     }
-    kept.write_text(json.dumps(row), encoding="utf-8")
+    write_whole(kept, json.dumps(row).encode())
     return row
+
+
+@dataclass
+class Spent:
+    """Processor time of a fit, added up over its resumptions: what earlier parts took lies in `file`."""
+
+    file: Path
+    before: float = field(init=False)
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before = float(self.file.read_text(encoding="utf-8")) if self.file.is_file() else 0.0
+        self.begun = time.process_time()
+
+    def keep(self) -> float:
+        """Seconds so far, kept for a resumption."""
+        seconds = self.before + time.process_time() - self.begun
+        write_whole(self.file, repr(seconds).encode())
+        return seconds
+
+    def counting(self, tick: Tick) -> Tick:
+        """A tick that also keeps the time, as the epoch's state has just been kept."""
+
+        def both() -> None:
+            self.keep()
+            tick()
+
+        return both
 
 
 @cache
@@ -136,8 +169,8 @@ def _val_scores(detector: DistillationDetector) -> Scored:
     return Scored(any_finding(films)[:, 0], scores, tuple(film.patient for film in films))
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:8]
+def _digest(*told: object) -> str:
+    return hashlib.sha256("\n".join(map(str, told)).encode()).hexdigest()[:12]
 
 
 @app.command()

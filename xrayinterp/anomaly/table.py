@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from ..batch import OK, WARNED, Film, describe_failure, open_film
-from ..imaging.geometry import Fit
-from ..imaging.radiograph import View
+from ..batch import OK, WARNED, Film, describe_failure, open_film, read_as
+from ..imaging.radiograph import Radiograph, View
 from .gate_record import WARNING
 
 if TYPE_CHECKING:
@@ -25,7 +24,8 @@ Gate = Literal["pass", "stop", ""]
 class Row:
     """One line of the table: `verdict` as in `batch.Film`, "warned" where the gate stops it.
 
-    `gate` is empty where there is no gate or the film was refused; `score` and `percentile` are None where it was
+    `gate` is "stop" where the input gate or the detector's own threshold stops the film, and empty where there is
+    neither or the film was refused; `score` and `percentile` are None where it was
     refused, for the reason in `message`.
     """
 
@@ -48,26 +48,26 @@ def score_films(
     gate: InputGate | None = None,
     *,
     view: View | None = None,
-    fit: Fit = "crop",
     batch: int = 16,
 ) -> Iterator[Row]:
-    """One row a file, in order, as soon as its batch is done; `gate` stops films that look like no chest film."""
+    """One row a file, in order, as soon as its batch is done; `gate` stops films that look like no chest film.
+
+    The detector sees centre crops, as of the normals it was fitted to and calibrated on.
+    """
     waiting = iter(files)
     while chunk := tuple(islice(waiting, batch)):
-        yield from score_opened([open_film(file, view=view, gate=gate) for file in chunk], model, gate, fit=fit)
+        yield from score_opened([open_film(file, view=view, gate=gate) for file in chunk], model, gate)
 
 
-def score_opened(
-    films: Sequence[Film], model: AnomalyModel, gate: InputGate | None = None, *, fit: Fit = "crop"
-) -> list[Row]:
+def score_opened(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None = None) -> list[Row]:
     """One row a film, in order; a film on which the detector itself fails gets its code, the others their scores."""
     try:
-        return _scored(films, model, gate, fit)
+        return _scored(films, model, gate)
     except Exception as error:
         if len(films) == 1:
             code, message = describe_failure(error)
             return [Row(films[0].file, code, message=message)]
-    return [row for film in films for row in score_opened([film], model, gate, fit=fit)]  # finds out which film it is
+    return [row for film in films for row in score_opened([film], model, gate)]  # finds out which film it is
 
 
 def write_csv(rows: Iterable[Row], handle: TextIO) -> int:
@@ -89,21 +89,31 @@ def cells(row: Row) -> tuple[str, ...]:
     return (row.file, row.verdict, row.gate, score, percentile)
 
 
-def _scored(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None, fit: Fit) -> list[Row]:
-    scores = iter(_scores(films, model, fit))
+def _scored(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None) -> list[Row]:
+    scores = iter(_scores(films, model))
     rows = []
     for film in films:
         if film.radiograph is None:
             rows.append(Row(film.file, film.verdict, message=film.message))
             continue
-        found, stopped = next(scores), WARNING in film.radiograph.warnings
-        told: Gate = "" if gate is None else "stop" if stopped else "pass"
-        rows.append(Row(film.file, film.verdict, told, found.score, found.percentile.value, film.message))
+        found = next(scores)
+        judged = read_as(film.file, _judged(film.radiograph, found, model.record.threshold))
+        told: Gate = "pass" if gate is not None or found.stopped is not None else ""
+        if judged.radiograph is not None and WARNING in judged.radiograph.warnings:
+            told = "stop"
+        rows.append(Row(film.file, judged.verdict, told, found.score, found.percentile.value, judged.message))
     return rows
 
 
-def _scores(films: Sequence[Film], model: AnomalyModel, fit: Fit) -> list[Score]:
+def _judged(radiograph: Radiograph, found: Score, threshold: float | None) -> Radiograph:
+    """The film, warned of as the input gate would where the detector has a threshold of its own."""
+    from .gate import Judgement, with_warning
+
+    return radiograph if threshold is None else with_warning(radiograph, Judgement(found.score, threshold))
+
+
+def _scores(films: Sequence[Film], model: AnomalyModel) -> list[Score]:
     import torch
 
-    squares = [model.prepare(film.radiograph, fit) for film in films if film.radiograph is not None]
+    squares = [model.prepare(film.radiograph) for film in films if film.radiograph is not None]
     return model.scores(torch.cat(squares)) if squares else []

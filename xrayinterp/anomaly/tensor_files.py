@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -16,14 +17,12 @@ from ..models.storage import as_stored
 
 LARGEST = 80_000_000
 """Most bytes of a file that is read: an equal-size cloner of VGG-16 at half precision fits."""
+STORED = (torch.float16, torch.float32)
+"""Types that `packed` writes."""
+SAID = 500
+"""Most characters of what torch says of weights that do not fit."""
 
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def packed(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -54,13 +53,20 @@ def header_text(path: Path) -> str:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, as it stores them."""
+    """The tensors of a file, as it stores them.
+
+    Raises:
+        XrayInterpError: `weights-corrupt` for a damaged file, or one with tensors of a type that is never written.
+    """
     from safetensors.torch import load
 
     try:
-        return dict(load(path.read_bytes()))
-    except SafetensorError as error:
+        tensors = dict(load(path.read_bytes()))
+    except (SafetensorError, KeyError) as error:  # KeyError: a type that torch does not have
         raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{path} is not a whole safetensors file: {error}.") from error
+    if odd := [f"{name} is {tensor.dtype}" for name, tensor in tensors.items() if tensor.dtype not in STORED]:
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{path} is no detector's file: {odd[0]}.", "Get it again.")
+    return tensors
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -72,15 +78,39 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str) -> None:
-    """Load the tensors whose names begin with `prefix` into a module.
+def filled(make: Callable[[], Module], state: Mapping[str, Tensor], prefix: str) -> Module:
+    """A network of the tensors whose names begin with `prefix`; it takes no more memory than they do.
 
     Raises:
-        XrayInterpError: `weights-corrupt` where they do not fit it.
+        XrayInterpError: `weights-corrupt` where they do not fit it or are not finite.
+    """
+    with torch.device("meta"):
+        module = make()
+    fill(module, state, prefix)
+    return module
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str) -> None:
+    """Put the tensors whose names begin with `prefix` in the place of a module's own.
+
+    Raises:
+        XrayInterpError: `weights-corrupt` where they do not fit it or are not finite.
     """
     own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    counters = {name: t for name, t in module.state_dict().items() if name.endswith("num_batches_tracked")}
+    if bad := [name for name, tensor in own.items() if not torch.isfinite(tensor).all()]:
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"The weights in {bad[0]} are not finite.", "Get the file again.")
+    counters = {
+        name: torch.zeros_like(t, device="cpu")
+        for name, t in module.state_dict().items()
+        if name.endswith("num_batches_tracked")
+    }
     try:
-        module.load_state_dict({**counters, **own})
+        module.load_state_dict({**counters, **own}, assign=True)
     except RuntimeError as error:
-        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"The weights do not fit their network: {error}.") from error
+        said = str(error)[:SAID]
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"The weights do not fit their network: {said}.") from error
+
+
+def as_floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of tensors in single precision."""
+    return {name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()}

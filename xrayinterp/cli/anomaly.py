@@ -20,7 +20,6 @@ from .options import (
     Seed,
     StatedFit,
     StatedView,
-    fit_of,
     split_list,
     view_of,
 )
@@ -28,6 +27,7 @@ from .options import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..anomaly.calibration import Calibration
     from ..anomaly.making import Normals
     from ..anomaly.table import Row
 
@@ -91,8 +91,9 @@ def fit(
 ) -> None:
     """Fit a detector on normal films alone, calibrate it on others, and write it with a record of what normal means."""
     _check(out, files, dataset, normal)
+    from ..anomaly.calibration import Calibration
     from ..anomaly.choice import expert_named
-    from ..anomaly.files import LARGEST, MAX_BYTES
+    from ..anomaly.files import LARGEST, MAX_BYTES, check_plan
     from ..anomaly.fitting import Settings
     from ..anomaly.making import from_dataset, from_files, make
 
@@ -100,11 +101,15 @@ def fit(
     settings = Settings(cloner=cloner, terms=terms, fusion=fusion, epochs=epochs, batch=batch, seed=seed)
     if points == "last":
         settings = settings.last_only(chosen)
+    most = MAX_BYTES if cloner == "small" else LARGEST
+    check_plan(out.stem, chosen, settings, limit=most)
     normals: Normals
     if dataset is not None:
         normals = from_dataset(dataset, split_list(split), split_list(held_out), root=data, limit=limit)
     else:
-        normals = from_files(gathered(files or [], exclude=(out,))[:limit], str(normal), seed=seed)
+        names = gathered(files or [], exclude=(out,))[:limit]
+        with ticking(len(names), "Reading") as tick:
+            normals = from_files(names, str(normal), seed=seed, tick=tick)
     with ticking(epochs, "Fitting") as tick:
         _, record = make(
             out.stem,
@@ -115,9 +120,10 @@ def fit(
             folder=work,
             device=device,
             tick=tick,
-            limit=MAX_BYTES if cloner == "small" else LARGEST,
+            limit=most,
         )
     remark(f"{out}: {record.normals.films} normal films, lambda {record.balance:.3g}, loss {record.curve[-1]:.4g}.")
+    _reserve(Calibration.of(record.calibration.scores, record.calibration.patients))
 
 
 @app.command()
@@ -131,9 +137,16 @@ def score(
 ) -> None:
     """Score many films: one CSV row each, in the order given.
 
-    Columns: file (as given), verdict (ok, warned or the error's code), gate (pass or stop; empty without a gate),
-    score (higher is more unusual), percentile among held-out normals.
+    Columns: file (as given), verdict (ok, warned or the error's code), gate (pass, or stop where the input gate or the
+    detector's own threshold stops it; empty where there is neither), score (higher is more unusual), percentile among
+    held-out normals.
     """
+    if fit is not FitOption.CROP:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            "Films that are padded cannot be scored: detectors learn and are calibrated on centre crops.",
+            "Leave --fit out.",
+        )
     from ..anomaly.gate import load_gate
     from ..anomaly.model import load
     from ..anomaly.table import score_films, write_csv
@@ -141,7 +154,8 @@ def score(
     part = csv.with_name(f"{csv.name}.part")
     found = gathered(files, exclude=(csv, part))
     model = load(detector, device=device)
-    rows = score_films(found, model, load_gate(), view=view_of(view), fit=fit_of(fit))
+    _reserve(model.calibration)
+    rows = score_films(found, model, load_gate(), view=view_of(view))
     try:
         csv.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
@@ -161,6 +175,12 @@ def _told(rows: Iterator[Row]) -> Iterator[Row]:
         if not row.read:
             complain(row.verdict, f"{row.file}: {row.message}")
         yield row
+
+
+def _reserve(calibration: Calibration) -> None:
+    """Say where the table's percentiles are coarser than they look."""
+    if said := calibration.reservation:
+        remark(said)
 
 
 def _check(out: Path, files: list[str] | None, dataset: str | None, normal: str | None) -> None:

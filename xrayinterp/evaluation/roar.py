@@ -216,10 +216,9 @@ def _ranks(task: Task, folder: Path, method: str, split: Split, net: DenseNet) -
     """A method's ranking of the films of a split, made once."""
     file = folder / "ranks" / f"{method}.{split}.npy"
     if not file.is_file():
-        file.parent.mkdir(exist_ok=True)
-        partial = file.with_suffix(".partial.npy")
-        np.save(partial, ranking(net, getattr(task, split), method))
-        partial.replace(file)
+        found = ranking(net, getattr(task, split), method)
+        with whole_file(file) as partial, partial.open("wb") as handle:
+            np.save(handle, found)
     ranks: Ranks = np.load(file)
     return ranks
 

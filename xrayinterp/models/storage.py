@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from pydantic import ValidationError
 
 from ..errors import Code, XrayInterpError
+from ..paths import write_whole
 from .documents import Record
 
 if TYPE_CHECKING:
@@ -81,10 +81,9 @@ def write_weights(folder: Path, name: str, state: Mapping[str, Tensor], record: 
 def place(folder: Path, name: str, data: bytes, record: Recorded) -> Path:
     """Write a safetensors file and its record, each replaced atomically; the record gets the file's SHA-256."""
     text = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}).to_json()
-    folder.mkdir(parents=True, exist_ok=True)
     weights = folder / f"{name}.safetensors"
-    _replace(weights, data)
-    _replace(weights.with_suffix(".json"), text.encode())
+    write_whole(weights, data)
+    write_whole(weights.with_suffix(".json"), text.encode())
     return weights
 
 
@@ -93,7 +92,7 @@ def read_weights(weights: Path, sha256: str | None) -> dict[str, Tensor]:
 
     Raises:
         XrayInterpError: `weights-missing`, `weights-hash` where the file is not the one of its record, or
-            `weights-corrupt`.
+            `weights-corrupt`, also where a value is not finite.
     """
     import torch
     from safetensors import SafetensorError
@@ -114,10 +113,7 @@ def read_weights(weights: Path, sha256: str | None) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{weights} is not a whole safetensors file: {error}.") from error
     dtypes = {key: torch.float32 if value.is_floating_point() else value.dtype for key, value in state.items()}
-    return {key: value.to(dtypes[key], copy=True) for key, value in state.items()}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    tensors = {key: value.to(dtypes[key], copy=True) for key, value in state.items()}
+    if bad := [key for key, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise XrayInterpError(Code.WEIGHTS_CORRUPT, f"{weights} holds values in {bad[0]} that are not finite.")
+    return tensors

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from sklearn.linear_model import Ridge
 
+from ..paths import whole_file
 from ..training.measure import auroc, covariate_scores, patient_weights
 
 Floats = npt.NDArray[np.float64]
@@ -120,9 +121,8 @@ def save_measures(file: Path, measures: Measures) -> None:
         arrays[f"{name}/patients"] = measure.patients
         if measure.labels is not None:
             arrays[f"{name}/labels"] = measure.labels.astype(np.uint8)
-    partial = file.with_name(f".{file.stem}.partial.npz")
-    np.savez_compressed(partial, **arrays)
-    partial.replace(file)
+    with whole_file(file) as partial, partial.open("wb") as handle:
+        np.savez_compressed(handle, **arrays)
 
 
 def load_measures(file: Path) -> dict[str, Measure]:

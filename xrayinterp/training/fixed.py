@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ def fit(
         films: squares (N, d, d) uint8.
         step: loss of one batch.
         weights: (N,) to draw films by, with replacement, N a pass; None takes each film once.
-        checkpoint: file for the state after each epoch; a line an epoch goes to the same name with .jsonl.
+        checkpoint: file for the state after each epoch and the losses so far; see `losses`.
         tick: called after every epoch.
     """
     batch = min(schedule.batch, len(films))
@@ -70,11 +69,12 @@ def fit(
         optimiser, schedule.rate, total_steps=max(5, schedule.epochs * steps + 1), pct_start=0.25
     )
     films = films.to(device)
-    for epoch in range(_resumed(checkpoint, model, optimiser, pace, device), schedule.epochs):
+    curve = _resumed(checkpoint, model, optimiser, pace, device)
+    for epoch in range(len(curve), schedule.epochs):
         generator = torch.Generator().manual_seed(seed * 1000 + epoch)
         order = _order(len(films), weights, generator)[: steps * batch]
         model.train()
-        losses = []
+        parts = []
         for rows in order.split(batch):
             loss = step(model, films[rows.to(device)], rows.to(device), schedule.size_at(epoch), generator)
             optimiser.zero_grad(set_to_none=True)
@@ -82,10 +82,18 @@ def fit(
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimiser.step()
             pace.step()
-            losses.append(loss.detach())
-        _keep(checkpoint, epoch + 1, float(torch.stack(losses).mean()), model, optimiser, pace)
+            parts.append(loss.detach())
+        curve.append(float(torch.stack(parts).mean()))
+        _keep(checkpoint, curve, model, optimiser, pace)
         tick()
     return model.cpu().eval()
+
+
+def losses(checkpoint: Path) -> tuple[float, ...]:
+    """Mean loss of every epoch so far of the run that writes this checkpoint; empty before the first."""
+    if not checkpoint.is_file():
+        return ()
+    return tuple(torch.load(checkpoint, weights_only=True, map_location="cpu")["losses"])
 
 
 def _order(films: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -96,22 +104,19 @@ def _order(films: int, weights: Tensor | None, generator: torch.Generator) -> Te
 
 def _keep(
     file: Path,
-    epoch: int,
-    loss: float,
+    curve: list[float],
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
     pace: torch.optim.lr_scheduler.LRScheduler,
 ) -> None:
     state = {
-        "epoch": epoch,
+        "losses": curve,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "pace": pace.state_dict(),
     }
     with whole_file(file) as partial:
         torch.save(state, partial)
-    with file.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"epoch": epoch, "loss": loss}) + "\n")
 
 
 def _resumed(
@@ -120,12 +125,14 @@ def _resumed(
     optimiser: torch.optim.Optimizer,
     pace: torch.optim.lr_scheduler.LRScheduler,
     device: str,
-) -> int:
-    """Epochs already done; their state is loaded."""
+) -> list[float]:
+    """Losses of the epochs already done; their state is loaded. A checkpoint without them is an earlier version's."""
     if not file.is_file():
-        return 0
+        return []
     state = torch.load(file, weights_only=True, map_location=device)
+    if "losses" not in state:
+        return []
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     pace.load_state_dict(state["pace"])
-    return int(state["epoch"])
+    return list(state["losses"])
