@@ -203,7 +203,7 @@ def explain(
     semantic = split(chosen, run.maps, run.logits, target, known)
     maps = tuple(saliency(run, target, method, values) for method, values in settings.items())
     regions = concept_regions(chosen, run.maps, target, known)
-    found = normality if isinstance(normality, Normality) else normality_of(radiograph, fit) if normality else None
+    found = normality if isinstance(normality, Normality) else normality_of(radiograph) if normality else None
     warned = with_warning(radiograph, None if found is None else found.gate).warnings
     return Explanation(
         radiograph=radiograph,

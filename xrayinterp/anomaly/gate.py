@@ -37,8 +37,8 @@ class Judgement:
 
     @property
     def stopped(self) -> bool:
-        """Whether the film does not look like a frontal chest film."""
-        return self.score > self.threshold
+        """Whether the film does not look like a frontal chest film; a score that is no number stops as well."""
+        return not self.score <= self.threshold
 
 
 @dataclass(frozen=True, eq=False)
