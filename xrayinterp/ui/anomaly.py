@@ -28,7 +28,7 @@ def anomaly(case: Case, radiograph: Radiograph) -> None:
     if model is None:
         page.line("This installation has no detector of unusualness.")
         return
-    known = page.told(services.attempt(lambda: services.normality(radiograph, case.fit)))
+    known = page.told(services.attempt(lambda: services.normality(radiograph)))
     found = None if known is None else known.unusualness
     with st.container(key="anomaly"):
         left, right = st.columns([3, 2], gap="medium")

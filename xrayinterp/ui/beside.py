@@ -86,7 +86,7 @@ def explaining(asked: Question, method: str) -> Measurement[Explanation]:
     from ..operators.interrupt import interruptible
 
     ready, anatomy = services.ready(asked.model), services.segmented(asked.radiograph)
-    normality = services.normality(asked.radiograph, asked.fit)
+    normality = services.normality(asked.radiograph)
 
     def steps(cancelled: Callable[[], bool]) -> Iterator[Explanation]:
         with interruptible(cancelled):  # never across a yield: the mode would stay with whoever reads

@@ -112,19 +112,19 @@ def segmented(radiograph: Radiograph) -> Segmentation | bool:
 
 
 @st.cache_resource(scope="session", max_entries=16, ttl=3600, show_spinner=False)
-def _normality(sha256: str, recipe: str, fit: Fit, _radiograph: Radiograph) -> Normality:
+def _normality(sha256: str, recipe: str, _radiograph: Radiograph) -> Normality:
     from ..anomaly.normality import normality_of
 
-    return normality_of(_radiograph, fit)
+    return normality_of(_radiograph)
 
 
-def normality(radiograph: Radiograph, fit: Fit) -> Normality:
+def normality(radiograph: Radiograph) -> Normality:
     """What the input gate says of a film and how unusual it is, found once whatever is asked of it.
 
     Raises:
         XrayInterpError: where a built-in file is damaged.
     """
-    return _normality(radiograph.sha256, radiograph.recipe, fit, _radiograph=radiograph)
+    return _normality(radiograph.sha256, radiograph.recipe, _radiograph=radiograph)
 
 
 @st.cache_resource(scope="session", max_entries=2, ttl=3600, show_spinner=False)
@@ -157,7 +157,7 @@ def _explained(
     from ..explanation import explain
 
     ready, run = _run(_radiograph, model, fit)
-    anatomy, known = segmented(_radiograph), normality(_radiograph, fit)
+    anatomy, known = segmented(_radiograph), normality(_radiograph)
     with ready.lock:
         return explain(_radiograph, ready.model, finding, methods, fit=fit, trace=run, anatomy=anatomy, normality=known)
 

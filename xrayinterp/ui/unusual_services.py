@@ -36,7 +36,7 @@ def unusual(radiograph: Radiograph, fit: Fit, way: str) -> UnusualMap:
     Raises:
         XrayInterpError: where this installation has no detector, or a damaged one.
     """
-    found = services.normality(radiograph, fit).unusualness
+    found = services.normality(radiograph).unusualness
     return _unusual(
         radiograph.sha256, radiograph.recipe, (found and found.sha256) or "", fit, way, _radiograph=radiograph
     )
