@@ -27,6 +27,8 @@ PILOT = 48
 """Films from which a shard guesses below which level no threshold will lie."""
 KEPT = 3 * TAIL
 """Share of the pilot's pixels above that level; a threshold that lies lower after all costs a second forward."""
+COARSE = 10
+"""Maps of a smaller side keep twice that share: they have few cells, and their tails rest on few films."""
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[int], None]
@@ -211,19 +213,23 @@ class _Keeper:
         self._top = np.maximum(self._top, maps.amax((0, 2, 3)).double().cpu().numpy())
         self._waiting.append((part, maps))
         if self.floor is None and sum(len(p) for p, _ in self._waiting) >= PILOT:
-            self.floor = floor_on([m for _, m in self._waiting], KEPT)
+            self.floor = self._guessed()
         if self.floor is not None:
             self._write(self.floor)
 
     def close(self) -> dict[str, npt.NDArray[Any]]:
         """What is told of the layer beside its cells."""
         if self.floor is None:
-            self.floor = floor_on([m for _, m in self._waiting], KEPT)
+            self.floor = self._guessed()
         self._write(self.floor)
         for file in self._files.values():
             file.close()
         told = {"floor": self.floor, "top": self._top, "pooled": self._pooled}
         return {f"{self.name}/{key}": value for key, value in told.items()}
+
+    def _guessed(self) -> Floats:
+        share = KEPT if self.layer.grid >= COARSE else 2 * KEPT
+        return floor_on([maps for _, maps in self._waiting], share)
 
     def _write(self, floor: Floats) -> None:
         for part, maps in self._waiting:
