@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +32,8 @@ COARSE = 10
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[int], None]
+Placed = tuple[npt.NDArray[np.int64], Words]
+"""Words (K, concepts) of masks, and the place (K,) of each: number of the film * cells + cell."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Shard:
             for name, layer in chosen
         ]
         films = [self.plan.films[i] for i in self.numbers]
-        masks: list[tuple[list[int], dict[str, Words]]] = []
+        masks: list[dict[str, Placed]] = []
         with ThreadPoolExecutor(1, thread_name_prefix="xrayinterp-cells") as pool:
             last: Future[None] | None = None
             for part, maps, words in self.plan.reader.batches(
@@ -86,7 +88,7 @@ class Shard:
                 if last is not None:
                     last.result()
                 last = pool.submit(_keep, keepers, part, maps)
-                masks.append((part, words))
+                masks.append(words)
                 tick(len(part))
             if last is not None:
                 last.result()
@@ -94,7 +96,7 @@ class Shard:
         for keeper in keepers:
             told |= keeper.close()
         if again is None:
-            told |= self._mask_tables(masks)
+            told |= _joined(masks)
         save_arrays(done, told)
 
     def about(self, layer: str, generation: int) -> tuple[Floats, Floats]:
@@ -150,17 +152,20 @@ class Shard:
         out[own] = np.arange(len(own))
         return out
 
-    def _mask_words(self, part: list[int]) -> dict[str, Words]:
-        """Words (films, concepts, cells) of the masks of some of the shard's films, by set and grid."""
+    def _mask_words(self, part: list[int]) -> dict[str, Placed]:
+        """Where the masks of some of the shard's films are, by set and grid."""
         out = {}
         grids = sorted({layer.grid for _, layer in self.plan.layers})
         for which in self.plan.sets:
             own = self._renumbered(which)
-            films = [self.plan.films[self.numbers[i]] for i in part if own[i] >= 0]
-            read = [self._words_of(film.masks(which.concepts), grids) for film in films]
+            chosen = [i for i in part if own[i] >= 0]
+            read = [self._words_of(self.plan.films[self.numbers[i]].masks(which.concepts), grids) for i in chosen]
             for k, grid in enumerate(grids):
-                none = np.empty((0, len(which.concepts), (grid + 1) ** 2), dtype=np.uint64)
-                out[f"{which.name}/{grid}"] = np.stack([words[k] for words in read]) if read else none
+                none = np.empty((0, (grid + 1) ** 2, len(which.concepts)), dtype=np.uint64)
+                table = np.stack([words[k].T for words in read]) if read else none
+                film, cell = np.nonzero(table.any(2))
+                place = own[chosen].astype(np.int64)[film] * table.shape[1] + cell
+                out[f"{which.name}/{grid}"] = place, table[film, cell]
         return out
 
     def _words_of(self, masks: npt.NDArray[np.bool_], grids: list[int]) -> list[Words]:
@@ -171,22 +176,6 @@ class Shard:
             drawn = mask_grids(masks[there], self.plan.reader.fit, [FACTOR * grid for grid in grids])
             for words, picture in zip(out, drawn, strict=True):
                 words[there] = mask_words(picture)
-        return out
-
-    def _mask_tables(self, masks: list[tuple[list[int], dict[str, Words]]]) -> dict[str, npt.NDArray[Any]]:
-        """Where each set's concepts are on its films of the shard."""
-        out: dict[str, npt.NDArray[Any]] = {}
-        for which in self.plan.sets:
-            own = self._renumbered(which)
-            for key in [key for key in masks[0][1] if key.rpartition("/")[0] == which.name]:
-                places, words = [], []
-                for part, read in masks:
-                    films = own[[i for i in part if own[i] >= 0]].astype(np.int64)
-                    table = read[key].swapaxes(1, 2)
-                    film, cell = np.nonzero(table.any(2))
-                    places.append(films[film] * table.shape[1] + cell)
-                    words.append(table[film, cell])
-                out[f"{key}/place"], out[f"{key}/words"] = np.concatenate(places), np.concatenate(words)
         return out
 
 
@@ -250,8 +239,16 @@ class _Keeper:
         return self._files[kind]
 
 
-def _no_masks(part: list[int]) -> dict[str, Words]:
+def _no_masks(part: list[int]) -> dict[str, Placed]:
     return {}
+
+
+def _joined(masks: Sequence[dict[str, Placed]]) -> dict[str, npt.NDArray[Any]]:
+    out: dict[str, npt.NDArray[Any]] = {}
+    for key in masks[0]:
+        places, words = zip(*(part[key] for part in masks), strict=True)
+        out[f"{key}/place"], out[f"{key}/words"] = np.concatenate(places), np.concatenate(words)
+    return out
 
 
 def _keep(keepers: list[_Keeper], part: list[int], maps: list[Tensor]) -> None:
