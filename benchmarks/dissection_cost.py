@@ -356,14 +356,11 @@ def document(
         "Peak of the whole process, Python, torch and the model included (at its start: "
         f"{next(iter(memory.values()))['before_mb']:.0f} MB).",
         "",
-        "| films | peak | kept on disk | whole, a film |",
-        "| --- | --- | --- | --- |",
+        "| films | peak | kept on disk |",
+        "| --- | --- | --- |",
     ]
     for count, told in memory.items():
-        lines.append(
-            f"| {count:,} | {told['peak_mb']:.0f} MB | {told['bytes'] * count / 1e9:.2f} GB | "
-            f"{_cost(told['whole'], told['forward'])} |"
-        )
+        lines.append(f"| {count:,} | {told['peak_mb']:.0f} MB | {told['bytes'] * count / 1e9:.2f} GB |")
     return "\n".join([*lines, *_plan(both["DenseNet-121"], memory)]) + "\n"
 
 
