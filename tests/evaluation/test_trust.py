@@ -277,8 +277,9 @@ def test_an_explanation_holds_the_strip_of_each_map() -> None:
     model = flagged()
     assert explain(FILM, model, "Mass", atlases=KNOWN).trust == ()
     e = explain(FILM, model, "Mass", ("gradient", "gradcam_signed"), atlases=KNOWN, trust=True)
-    assert [t.method for t in e.trust] == ["gradient", "gradcam_signed"]
-    assert all([reading.lamp for reading in t.readings] == list(LAMPS) for t in e.trust)
+    assert [t.method for t in e.trust] == ["gradient", "gradcam_signed", "unusualness"]
+    assert all([reading.lamp for reading in t.readings] == list(LAMPS) for t in e.trust[:2])
+    assert [reading.lamp for reading in e.trust[2].readings] == ["follows-weights"]  # the others ask about a finding
     covered = e.trust[0].readings[-1]
     assert covered.details["probes"] == ["chestx-det"]
     assert covered.value is not None
@@ -308,7 +309,7 @@ def test_the_document_holds_every_reading() -> None:
 def test_a_real_strip_can_be_written() -> None:
     e = explain(FILM, flagged(), "Mass", ("gradcam_signed",), atlases=KNOWN, trust=True)
     document = read_document(to_document(e).to_json())
-    assert [t.value for t in document.trust] == [reading.value for reading in e.trust[0].readings]
+    assert [t.value for t in document.trust] == [reading.value for one in e.trust for reading in one.readings]
 
 
 @pytest.mark.data

@@ -156,6 +156,13 @@ def settled(page: Any) -> None:
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
+def go(page: Any, name: str) -> None:
+    """To another page, until nothing of the one before is left to be clicked."""
+    page.get_by_role("link", name=name, exact=True).click()
+    page.wait_for_url(re.compile(r"\d/(read)?$" if name == "Read" else f"/{name.lower()}$"))
+    settled(page)
+
+
 def drop(page: Any, name: str, data: bytes) -> None:
     page.locator('input[type="file"]').first.set_input_files({"name": name, "mimeType": "", "buffer": data})
 
@@ -503,7 +510,7 @@ def test_a_slow_map_comes_while_the_film_is_read(page: Any, synthetic: bytes):
 
 def concepts_page(page: Any) -> None:
     """Go to the page Concepts, which needs no film."""
-    page.get_by_role("link", name="Concepts", exact=True).click()
+    go(page, "Concepts")
     page.get_by_role("heading", name="Concepts", exact=True).wait_for()
     page.locator(".st-key-atlas-counts .js-plotly-plot").wait_for()
     settled(page)
@@ -572,7 +579,7 @@ def test_a_unit_of_a_film_leads_to_its_card_and_back(page: Any, synthetic: bytes
     link.click()
     page.locator(".st-key-unit-card h2").get_by_text(f"Unit {number.group(1)} ").wait_for()
     settled(page)
-    page.get_by_role("link", name="Read", exact=True).click()
+    go(page, "Read")
     opened(page)  # the film is still there
 
 
@@ -585,9 +592,9 @@ def test_a_photograph_is_stopped_until_the_reader_asks(whole_page: Any):
     assert page.locator(".st-key-findings").count() == 0
     assert page.locator(".st-key-ask-view").count() == 0
     assert violations(page) == {}
-    page.get_by_role("link", name="Compare", exact=True).click()
+    go(page, "Compare")
     page.get_by_role("button", name="Show anyway").wait_for()
-    page.get_by_role("link", name="Read", exact=True).click()
+    go(page, "Read")
     page.get_by_role("button", name="Show anyway").click()
     opened(page)
     assert "no score on it means anything" in page.locator(".xi-cautions").inner_text()
@@ -620,7 +627,7 @@ def test_the_page_anomaly_shows_where_how_much_and_against_what(whole_page: Any)
     page = whole_page
     drop(page, "film.png", chest_png())
     opened(page)
-    page.get_by_role("link", name="Anomaly", exact=True).click()
+    go(page, "Anomaly")
     page.locator(".st-key-card-normal").wait_for()
     page.locator('[data-text="map"]').get_by_text("Unusualness · Gradient").wait_for()
     settled(page)
