@@ -244,4 +244,4 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_unknown_manifest_names_those_there_are() -> None:
     with pytest.raises(XrayInterpError, match="cifar10") as caught:
         load_picture_set("cifar")
-    assert caught.value.code is Code.DATA_MISSING
+    assert caught.value.code is Code.BAD_OPTION

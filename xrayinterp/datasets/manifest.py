@@ -101,9 +101,23 @@ class DataSet:
         return self.official
 
 
-def manifest_names() -> tuple[str, ...]:
-    """Names of all data manifests of this installation, in alphabetical order."""
-    return tuple(sorted(path.stem for path in (manifest_dir() / "datasets").glob("*.yaml")))
+def manifest_names(folder: str = "datasets") -> tuple[str, ...]:
+    """Names of all data manifests of this installation, or of those in another folder, in alphabetical order."""
+    return tuple(sorted(path.stem for path in (manifest_dir() / folder).glob("*.yaml")))
+
+
+def manifest_file(folder: str, name: str) -> Path:
+    """The manifest `name` in a folder of manifests, or the file `name` where that ends in .yaml.
+
+    Raises:
+        XrayInterpError: `bad-option` where there is none of this name.
+    """
+    own = name.endswith((".yaml", ".yml"))
+    path = Path(name) if own else manifest_dir() / folder / f"{name}.yaml"
+    if not path.is_file():
+        hint = "Check the path." if own else f"Known: {', '.join(manifest_names(folder))}."
+        raise XrayInterpError(Code.BAD_OPTION, f"There is no manifest called {name!r} among the {folder}.", hint)
+    return path
 
 
 def load_manifest(name: str) -> DataSet:
@@ -112,11 +126,7 @@ def load_manifest(name: str) -> DataSet:
     Raises:
         XrayInterpError: `bad-option` where there is none of this name, `bad-manifest` for a file that is none.
     """
-    own = name.endswith((".yaml", ".yml"))
-    path = Path(name) if own else manifest_dir() / "datasets" / f"{name}.yaml"
-    if not path.is_file():
-        hint = "Check the path." if own else f"Known: {', '.join(manifest_names())}."
-        raise XrayInterpError(Code.BAD_OPTION, f"There is no data manifest called {name!r}.", hint)
+    path = manifest_file("datasets", name)
     try:
         return _data_set(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (TypeError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:

@@ -13,7 +13,8 @@ import yaml
 from PIL import Image
 
 from ..errors import Code, XrayInterpError
-from ..paths import data_root, manifest_dir
+from ..paths import data_root
+from .manifest import manifest_file, manifest_names
 from .regions import BoolMask, MaskFile, union
 
 Colours = npt.NDArray[np.uint8]
@@ -108,20 +109,16 @@ class Picture:
 
 def picture_sets() -> tuple[str, ...]:
     """Names of all manifests of pictures, in alphabetical order."""
-    return tuple(sorted(path.stem for path in (manifest_dir() / "pictures").glob("*.yaml")))
+    return manifest_names("pictures")
 
 
 def load_picture_set(name: str) -> PictureSet:
     """The manifest `name` of `data_manifests/pictures`, or the file `name` where that ends in .yaml.
 
     Raises:
-        XrayInterpError: `data-missing` where there is none of this name, `bad-manifest` for a file that is none.
+        XrayInterpError: `bad-option` where there is none of this name, `bad-manifest` for a file that is none.
     """
-    own = name.endswith((".yaml", ".yml"))
-    path = Path(name) if own else manifest_dir() / "pictures" / f"{name}.yaml"
-    if not path.is_file():
-        hint = "Check the path." if own else f"Known: {', '.join(picture_sets())}."
-        raise XrayInterpError(Code.DATA_MISSING, f"There is no manifest of pictures called {name!r}.", hint)
+    path = manifest_file("pictures", name)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         made = PictureSet(**{**raw, **{key: tuple(raw.get(key, ())) for key in ("normal", "classes")}})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,8 +18,8 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet, DenseNetShape
 from ..models.prepare import resize
-from ..paths import whole_file
 from .augment import Augmentation, augment
+from .checkpoints import Checkpointed
 from .films import TrainingSet
 
 AfterEpoch = Callable[[int, DenseNet], None]
@@ -109,21 +108,15 @@ def train(
     return run.chosen()
 
 
-@dataclass
-class _Run:
-    """A training run under way: networks, optimiser, best weights so far; all kept in `folder` after every epoch."""
+@dataclass(kw_only=True)
+class _Run(Checkpointed):
+    """A training run under way; `weights` (T,) are those of the targets in the loss."""
 
     recipe: Recipe
-    folder: Path
     model: DenseNet
     averaged: DenseNet
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
     weights: Tensor
     steps: int
-    epoch: int = 0
-    best: float = -1.0
-    best_weights: dict[str, Tensor] | None = None
 
     @classmethod
     def begin(cls, recipe: Recipe, films: TrainingSet, folder: Path, *, start: DenseNet | None, device: str) -> Self:
@@ -139,15 +132,12 @@ class _Run:
             optimiser, recipe.rate, total_steps=epochs * steps, pct_start=0.25
         )
         weights = _target_weights(films.targets, recipe.rarity)
-        run = cls(recipe, folder, model, averaged.eval(), optimiser, schedule, weights, steps)
-        folder.mkdir(parents=True, exist_ok=True)
-        if run._last.is_file():
-            run._resume(torch.load(run._last, weights_only=True, map_location=device))
+        run = cls(
+            recipe=recipe, folder=folder, model=model, averaged=averaged.eval(), optimiser=optimiser,
+            schedule=schedule, weights=weights, steps=steps,
+        )  # fmt: skip
+        run.resume(device)
         return run
-
-    @property
-    def _last(self) -> Path:
-        return self.folder / f"{self.recipe.name}.last.pt"
 
     def learn(self, films: TrainingSet, size: int, teachers: Sequence[Teacher], tick: Callable[[], None]) -> float:
         """One pass over the films at inputs of `size` pixels; its mean loss."""
@@ -174,11 +164,7 @@ class _Run:
         if eligible and score > self.best:
             self.best, self.best_weights = score, copy.deepcopy(self.averaged.state_dict())
         self.epoch += 1
-        with whole_file(self._last) as partial_file:
-            torch.save(self._state(), partial_file)
-        line = {"epoch": self.epoch, "size": size, "loss": loss, "val_auroc": score}
-        with (self.folder / f"{self.recipe.name}.log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        self.keep({"size": size, "loss": loss, "val_auroc": score})
 
     def chosen(self) -> DenseNet:
         """The averaged weights of the best epoch."""
@@ -188,31 +174,6 @@ class _Run:
             )
         self.averaged.load_state_dict(self.best_weights)
         return self.averaged.eval()
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "recipe": repr(self.recipe),
-            "epoch": self.epoch,
-            "best": self.best,
-            "best_weights": self.best_weights,
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-
-    def _resume(self, state: dict[str, Any]) -> None:
-        if state.get("recipe") != repr(self.recipe):
-            raise XrayInterpError(
-                Code.BAD_OPTION,
-                f"{self._last} was left by another recipe, or an earlier version, of the name {self.recipe.name!r}.",
-                "Remove it to train anew.",
-            )
-        self.epoch, self.best, self.best_weights = state["epoch"], state["best"], state["best_weights"]
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
 
 
 def _check(recipe: Recipe, films: TrainingSet, val: TrainingSet) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -20,8 +19,8 @@ from ..errors import Code, XrayInterpError
 from ..models.prepare import resize
 from ..models.segmentation import STRUCTURES
 from ..models.unet import UNet
-from ..paths import whole_file
 from .augment import Augmentation, augment
+from .checkpoints import Checkpointed
 from .segmenter_films import OutlinedSet
 
 Floats = np.ndarray
@@ -102,20 +101,14 @@ def dice(found: Tensor, films: OutlinedSet) -> Floats:
     return np.asarray(torch.where(films.known, values, torch.nan).numpy())
 
 
-@dataclass
-class _Run:
-    """A training run under way, kept in `folder` after every epoch."""
+@dataclass(kw_only=True)
+class _Run(Checkpointed):
+    """A training run under way."""
 
     recipe: SegmenterRecipe
-    steps: int
-    folder: Path
     model: UNet
     averaged: AveragedModel
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    epoch: int = 0
-    best: float = -1.0
-    best_weights: dict[str, Tensor] | None = None
+    steps: int
 
     @classmethod
     def begin(cls, recipe: SegmenterRecipe, steps: int, folder: Path) -> Self:
@@ -127,20 +120,17 @@ class _Run:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, recipe.rate, total_steps=recipe.epochs * steps, pct_start=0.2
         )
-        run = cls(recipe, steps, folder, model, averaged, optimiser, schedule)
-        folder.mkdir(parents=True, exist_ok=True)
-        if run._last.is_file():
-            run._resume(torch.load(run._last, weights_only=True))
+        run = cls(
+            recipe=recipe, folder=folder, model=model, averaged=averaged, optimiser=optimiser, schedule=schedule,
+            steps=steps,
+        )  # fmt: skip
+        run.resume()
         return run
 
     @property
     def network(self) -> UNet:
         """The averaged weights."""
         return cast(UNet, self.averaged.module)
-
-    @property
-    def _last(self) -> Path:
-        return self.folder / f"{self.recipe.name}.last.pt"
 
     def learn(self, films: OutlinedSet, tick: Callable[[], None]) -> float:
         """One pass over the films; its mean loss."""
@@ -168,35 +158,7 @@ class _Run:
         self.epoch += 1
         if score > self.best:
             self.best, self.best_weights = score, {k: v.clone() for k, v in self.network.state_dict().items()}
-        with whole_file(self._last) as partial_file:
-            torch.save(self._state(), partial_file)
-        with (self.folder / f"{self.recipe.name}.log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"epoch": self.epoch, "loss": loss, "val_dice": score}) + "\n")
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "recipe": repr(self.recipe),
-            "epoch": self.epoch,
-            "best": self.best,
-            "best_weights": self.best_weights,
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-
-    def _resume(self, state: dict[str, Any]) -> None:
-        if state["recipe"] != repr(self.recipe):
-            raise XrayInterpError(
-                Code.BAD_OPTION,
-                f"{self._last} was left by another recipe of the name {self.recipe.name!r}.",
-                "Remove it to train anew.",
-            )
-        self.epoch, self.best, self.best_weights = state["epoch"], state["best"], state["best_weights"]
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.keep({"loss": loss, "val_dice": score})
 
 
 def augmented(
