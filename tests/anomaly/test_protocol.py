@@ -31,7 +31,7 @@ from xrayinterp.anomaly.protocol_identity import (
 )
 from xrayinterp.anomaly.protocol_lines import lines
 from xrayinterp.anomaly.protocol_store import Cell, Cells, load_outcome
-from xrayinterp.anomaly.protocol_tasks import FAMILIES, tasks_named
+from xrayinterp.anomaly.protocol_tasks import families, tasks_named
 from xrayinterp.cli import main
 from xrayinterp.concepts.manifests import load_probe_manifest
 from xrayinterp.datasets.films import load_films
@@ -393,11 +393,11 @@ def test_an_outline_with_nothing_beside_it_has_no_figure() -> None:
 
 
 def test_who_saw_the_test_films_follows_the_rule_of_the_probe_set() -> None:
-    nih, digits, own = (FAMILIES[name] for name in ("nih", "digits", "folder"))
+    nih, digits, own = (families()[name] for name in ("nih", "digits", "folder"))
     found = {name: nih.seen_by(name) for name in (*experts(), "weak", "mine", "")}
     assert {name for name, seen in found.items() if seen == "yes"} == {"nih", "all"}
     assert {name for name, seen in found.items() if seen == "unknown"} == {"mine"}
-    assert (FAMILIES["kermany"].seen_by("all"), digits.seen_by("nih"), digits.seen_by("mine")) == (
+    assert (families()["kermany"].seen_by("all"), digits.seen_by("nih"), digits.seen_by("mine")) == (
         "no",
         "no",
         "unknown",
@@ -443,7 +443,7 @@ def test_ten_digits_are_dealt_out_once() -> None:
 
 
 def test_films_of_the_nih(data_root: Path) -> None:
-    task = FAMILIES["nih"].load("nih", Loading(data_root, 32, 60))
+    task = families()["nih"].load("nih", Loading(data_root, 32, 60))
     findings, far, outlined = task.trials
     assert task.train.shape == (60, 1, 32, 32)
     assert findings.normal.any()
@@ -465,7 +465,7 @@ def test_films_without_outlines_are_no_trial(masked: int, data_root: Path) -> No
 
 
 def test_films_of_children(data_root: Path) -> None:
-    task = FAMILIES["kermany"].load("kermany", Loading(data_root, 16))
+    task = families()["kermany"].load("kermany", Loading(data_root, 16))
     (trial,) = task.trials
     assert len(task.train) == 882
     assert (int(trial.normal.sum()), int(trial.groups[ALL].sum())) == (192, 187)

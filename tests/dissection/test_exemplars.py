@@ -13,11 +13,13 @@ from helpers.dissection import BlobNet, Drawn, blob_model, disc, disc_probes
 
 from xrayinterp.concepts.probes import ProbeFilm, ProbeSet, load_probe_set
 from xrayinterp.dissection.atlas import Atlas
-from xrayinterp.dissection.exemplars import exemplars, strongest_films
+from xrayinterp.dissection.exemplars import exemplars, strongest_by
 from xrayinterp.dissection.io import load_atlas
 from xrayinterp.dissection.network import dissect
+from xrayinterp.dissection.pooled import pooled_values
 from xrayinterp.dissection.shelf import builtin_folder
 from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.models.chest_model import ChestModel
 from xrayinterp.models.zoo import load_model
 
 QUICK = {"permutations": 19, "bootstraps": 10, "progress": False, "reference": ()}
@@ -99,10 +101,14 @@ def test_names_alone_without_the_films(atlas: Atlas, probes: ProbeSet) -> None:
     assert [one.crop is not None for one in mixed] == [name == names[1] for name in names]
 
 
+def strongest(model: ChestModel, layer: str, probes: ProbeSet) -> tuple[tuple[str, ...], ...]:
+    return strongest_by(pooled_values(model, probes.films, layer, progress=False)[0], probes.films)
+
+
 def test_strongest_films_are_those_the_atlas_names(atlas: Atlas, probes: ProbeSet) -> None:
-    strongest = strongest_films(blob_model(), "maps", probes.films, progress=False)
+    by_unit = strongest(blob_model(), "maps", probes)
     named = {row.unit: row.exemplars for row in atlas.rows if row.exemplars}
-    assert {unit: strongest[unit] for unit in named} == named and 0 in named
+    assert {unit: by_unit[unit] for unit in named} == named and 0 in named
     other = [film.id for film in probes.films][:1]
     assert [one.film for one in exemplars(blob_model(), atlas, "maps", 0, probes, names=other)] == other
 
@@ -112,7 +118,7 @@ def test_a_real_unit_on_real_films(data_root: Path) -> None:
     model, probes = load_model("compact"), load_probe_set("chestx-det", root=data_root, splits=["test"], limit=12)
     shipped = load_atlas(builtin_folder() / "compact.chestx-det.parquet", model)
     row = max((row for row in shipped.rows if row.label and row.layer == "norm5"), key=lambda row: row.iou)
-    names = strongest_films(model, "norm5", probes.films, progress=False)[row.unit]
+    names = strongest(model, "norm5", probes)[row.unit]
     found = exemplars(model, shipped, "norm5", row.unit, probes, names=names)
     assert [one.film for one in found] == list(names)
     assert found[0].region.any() and 0 <= found[0].crop.min() <= found[0].crop.max() <= 1

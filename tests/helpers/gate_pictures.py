@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from xrayinterp.anomaly.kinds import out_kind
+from xrayinterp.anomaly.kinds import KINDS
 from xrayinterp.datasets.phantom import EXAMPLES, phantom
 from xrayinterp.models.prepare import as_square
 
@@ -31,12 +31,12 @@ def chest_png() -> bytes:
 
 def photograph_png(size: int = 400) -> bytes:
     """Part of a photograph, in grey."""
-    return _png(out_kind("photographs").make(torch.zeros((1, 1, size, size)), 0))
+    return _png(KINDS["photographs"].make(torch.zeros((1, 1, size, size)), 0))
 
 
 def noise_png(size: int = 300) -> bytes:
     """Grey noise."""
-    return _png(out_kind("noise").make(torch.zeros((1, 1, size, size)), 0))
+    return _png(KINDS["noise"].make(torch.zeros((1, 1, size, size)), 0))
 
 
 def _png(picture: Tensor) -> bytes:

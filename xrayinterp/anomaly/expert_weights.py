@@ -14,7 +14,7 @@ from ..models.documents import Sha256, Text
 from ..models.registry import weights_dir
 from ..models.safe_pickle import read_checkpoint
 from ..models.storage import place, read_weights
-from ..models.weights import WEIGHTS_URL_ENV
+from ..models.weights import WEIGHTS_URL_ENV, locked
 from ..paths import manifest_dir
 
 NAME = "vgg16"
@@ -79,17 +79,18 @@ def vgg16_state(
     published = manifest().weights
     folder = weights_dir() / "experts"
     kept = folder / f"{NAME}.safetensors"
-    if file is None and kept.is_file():
-        record = _record(kept)
-        if record.published == published.sha256:
-            return read_weights(kept, record.sha256), record.published
-    source = file or weights_dir() / published.file
-    if not source.is_file():
-        _fetch(published, source, progress, base_url)
-    state = _converted(source, published)
-    place(folder, NAME, _packed(state), ConvertedRecord(published=published.sha256))
-    if file is None:
-        source.unlink()
+    with locked(NAME):
+        if file is None and kept.is_file():
+            record = _record(kept)
+            if record.published == published.sha256:
+                return read_weights(kept, record.sha256), record.published
+        source = file or weights_dir() / published.file
+        if not source.is_file():
+            _fetch(published, source, progress, base_url)
+        state = _converted(source, published)
+        place(folder, NAME, _packed(state), ConvertedRecord(published=published.sha256))
+        if file is None:
+            source.unlink()
     return state, published.sha256
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..models.layout import DenseNetShape, dissection_layers
 from ..models.prepare import resize
 from ..operators.taps import feature_maps
 from .cloners import DENSE, EQUAL, SMALL, CloneSize, DenseCloner, VGGCloner
+from .tensor_files import tensors_digest
 
 Kind = Literal["vgg16", "model", "self-supervised", "random"]
 
@@ -88,8 +88,9 @@ class Expert:
 
     def on(self, device: str | torch.device) -> Expert:
         """The same expert on a device; a copy of its network goes there."""
-        here = next(iter(self.module.parameters()), torch.empty(0)).device
-        return self if here == torch.device(device) else replace(self, module=copy.deepcopy(self.module).to(device))
+        here, wanted = next(iter(self.module.parameters()), torch.empty(0)).device, torch.device(device)
+        there = here.type == wanted.type and wanted.index in (None, here.index)
+        return self if there else replace(self, module=copy.deepcopy(self.module).to(wanted))
 
 
 def cloner_of(expert: Expert, size: CloneSize = "small", *, seed: int = 0) -> nn.Module:
@@ -184,10 +185,6 @@ def _imagenet_recipe(size: int | None) -> InputRecipe:
 
 def tensors_sha256(module: nn.Module) -> str:
     """SHA-256 over names, types, shapes and values of what a module computes with."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        if name.endswith("num_batches_tracked"):
-            continue  # a counter, which no file keeps
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    state = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+    counted = "num_batches_tracked"  # a counter, which no file keeps
+    return tensors_digest({name: one for name, one in state.items() if not name.endswith(counted)})

@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..paths import write_whole
 from ..training.augment import Augmentation, augment
-from ..training.fixed import Schedule, Tick, fit, losses
+from ..training.fixed import Schedule, Tick, fit
 from .cloners import CloneSize
 from .discrepancy import Direction, Fusion, Terms, discrepancies, weights_of
 from .experts import Expert, cloner_of, tensors_sha256
@@ -112,14 +111,13 @@ def learn(
     training, _ = settings.points(expert)
     listener = Listener(expert.on(device).only(training), images, settings)
     cloner = cloner_of(expert, settings.cloner, seed=settings.seed).to(device)
-    with _place(folder, key_of(expert, images, settings)) as checkpoint:
-        balance = _kept_balance(checkpoint, lambda: calibrated_balance(listener, cloner, training), settings)
-        step = _Distil(listener, training, balance)
-        schedule = Schedule(images.shape[-1], settings.epochs, settings.batch, settings.rate, decay=0.0)
-        fitted = fit(
-            cloner, images, step, schedule, seed=settings.seed, checkpoint=checkpoint, device=device, tick=tick
-        )
-        curve = losses(checkpoint)
+    checkpoint = None if folder is None else folder / f"cloner-{key_of(expert, images, settings)}.last.pt"
+    balance = _kept_balance(checkpoint, lambda: calibrated_balance(listener, cloner, training), settings)
+    step = _Distil(listener, training, balance)
+    schedule = Schedule(images.shape[-1], settings.epochs, settings.batch, settings.rate, decay=0.0)
+    fitted, curve = fit(
+        cloner, images, step, schedule, seed=settings.seed, checkpoint=checkpoint, device=device, tick=tick
+    )
     return Learned(fitted.requires_grad_(False).eval(), balance, curve)
 
 
@@ -176,10 +174,12 @@ def calibrated_balance(listener: Listener, cloner: nn.Module, training: Sequence
     return float(torch.stack(ratios).mean())
 
 
-def _kept_balance(checkpoint: Path, measure: Callable[[], float], settings: Settings) -> float:
+def _kept_balance(checkpoint: Path | None, measure: Callable[[], float], settings: Settings) -> float:
     """Lambda as set, as an earlier part of the same fit measured it, or measured now and kept beside the checkpoint."""
     if settings.balance is not None:
         return settings.balance
+    if checkpoint is None:
+        return measure()
     kept = checkpoint.with_suffix(".lambda")
     if not kept.is_file():
         write_whole(kept, repr(measure()).encode())
@@ -228,16 +228,6 @@ def _batches(order: Tensor, batch: int) -> Sequence[Tensor]:
     """Whole batches, as training takes them; one of fewer where there are not enough images."""
     size = min(batch, len(order))
     return list(torch.split(order[: len(order) // size * size], size))
-
-
-@contextmanager
-def _place(folder: Path | None, key: str) -> Iterator[Path]:
-    name = f"cloner-{key}.last.pt"
-    if folder is not None:
-        yield folder / name
-        return
-    with TemporaryDirectory() as temporary:
-        yield Path(temporary) / name
 
 
 def _check(images: Tensor) -> None:

@@ -40,17 +40,6 @@ class OutKind:
     make: Callable[[Tensor, int], Tensor]
 
 
-def out_kind(name: str) -> OutKind:
-    """The kind of that name.
-
-    Raises:
-        XrayInterpError: `bad-option`, listing those there are.
-    """
-    if name not in KINDS:
-        raise XrayInterpError(Code.BAD_OPTION, f"There is no kind {name!r}.", f"There are: {', '.join(KINDS)}.")
-    return KINDS[name]
-
-
 def rotated_90(films: Tensor, seed: int = 0) -> Tensor:
     """Each film turned by 90 degrees, to the left or to the right by the seed."""
     left = torch.from_numpy(np.random.default_rng(seed).random(len(films)) < 0.5).to(films.device)

@@ -109,7 +109,7 @@ def make(
     record = record_for(
         name,
         detector,
-        normals.learnt if standard is None else _standardised(normals.learnt, standard),
+        normals.learnt if standard is None else _telling_of(normals.learnt, standard),
         held_out,
         calibration,
         detail=normals.learnt.images.shape[-1],
@@ -211,7 +211,7 @@ def _rows(normals: NormalSet, rows: Rows) -> NormalSet:
     return replace(normals, images=normals.images[torch.from_numpy(rows)], ids=ids, patients=patients)
 
 
-def _standardised(learnt: NormalSet, standard: NormalSet) -> NormalSet:
+def _telling_of(learnt: NormalSet, standard: NormalSet) -> NormalSet:
     """The same normals; their description says that some of them standardise the terms."""
     said = f"{learnt.description}; terms standardised on {len(standard)} of them that the cloner did not see"
     return replace(learnt, description=said)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ..evaluation.tables import markdown
 from ..paths import whole_file
-from .protocol import ALL, METRICS
+from .protocol import ALL, METRICS, Outcome
 from .protocol_answers import ALPHA, SEEDS
 from .protocol_detectors import learned_from
 from .protocol_lines import Line, lines, told
@@ -118,11 +118,14 @@ def _mark(line: Line) -> str:
 
 
 def _cost(planned: Plan, cells: Cells) -> list[str]:
+    measured: dict[tuple[str, str], list[Outcome]] = {}
+    for family, _, named, cell in planned.cells():
+        if (outcome := cells.outcome(cell)) is not None:
+            measured.setdefault((family.name, named.name), []).append(outcome)
     body = []
     for family in dict.fromkeys(family for family, _ in planned.tasks):
         for named in planned.detectors:
-            found = [cells.outcome(cell) for of, _, name, cell in planned.cells() if of is family and name == named]
-            known = [one for one in found if one is not None]
+            known = measured.get((family.name, named.name), [])
             if known:
                 fit = np.median([one.fit_seconds for one in known])
                 score = np.median([one.seconds_per_thousand for one in known])

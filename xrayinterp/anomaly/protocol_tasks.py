@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -43,11 +44,11 @@ def tasks_named(names: Sequence[str], loading: Loading) -> list[tuple[Family, st
     """
     out: dict[str, tuple[Family, str]] = {}
     for name in names:
-        family = next((f for f in FAMILIES.values() if name == f.name or name.startswith(f"{f.name}-")), None)
+        family = next((f for f in families().values() if name == f.name or name.startswith(f"{f.name}-")), None)
         parts = () if family is None else family.parts(loading)
         chosen = parts if family is not None and name == family.name else [part for part in parts if part == name]
         if family is None or not chosen:
-            hint = f"There are: {', '.join(parts or FAMILIES)}."
+            hint = f"There are: {', '.join(parts or families())}."
             raise XrayInterpError(Code.BAD_OPTION, f"There is no task {name!r}.", hint)
         out |= {part: (family, part) for part in chosen}
     return list(out.values())
@@ -57,7 +58,7 @@ def _digits(part: str, loading: Loading) -> Task:
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    size = loading.size or FAMILIES["digits"].size
+    size = loading.size or families()["digits"].size
     images = resize(torch.from_numpy(found.images).float()[:, None] / 16, size)
     pixels = (images * 255).round().to(torch.uint8)
     trained = np.random.default_rng(SPLIT_SEED).permutation(len(pixels)) < 0.6 * len(pixels)
@@ -71,7 +72,7 @@ def _digits(part: str, loading: Loading) -> Task:
 
 
 def _nih(part: str, loading: Loading) -> Task:
-    size = loading.size or FAMILIES["nih"].size
+    size = loading.size or families()["nih"].size
     films = load_films("nih", root=loading.root, min_native_width=MIN_WIDTH)
     train = _first([film for film in films if film.split == "train" and film.normal], loading)
     test = _first([film for film in films if film.split == "test"], loading)
@@ -125,7 +126,7 @@ def _outlined(films: Sequence[Film], size: int) -> list[Trial]:
 
 
 def _kermany(part: str, loading: Loading) -> Task:
-    size = loading.size or FAMILIES["kermany"].size
+    size = loading.size or families()["kermany"].size
     films = load_films("kermany", root=loading.root)
     train = _first([f for f in films if f.split == "train" and f.labels["Pneumonia"] == 0], loading)
     test = _first([f for f in films if f.split == "test"], loading)
@@ -146,34 +147,33 @@ def _digit_parts(loading: Loading) -> Sequence[str]:
 
 NO_FILMS = {"vgg16": ()}
 """Photographs of ImageNet are no chest films."""
-NIH_SEEN = MappingProxyType({**load_probe_manifest("chestx-det").seen, "self-supervised": ("train",), **NO_FILMS})
-"""The same films as those with outlines, and the same splits."""
-UNSEEN = MappingProxyType(dict.fromkeys(NIH_SEEN, ()))
-"""None of the models' cards names these images."""
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        family.name: family
-        for family in (
-            Family("digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits, seen=UNSEEN),
-            Family(
-                "nih",
-                "NIH films: findings, outlines, far out of distribution",
-                DETAIL,
-                _only("nih"),
-                _nih,
-                films=True,
-                seen=NIH_SEEN,
-                tested=("probe", "val", "test"),
-            ),
-            Family(
-                "kermany", "children's films: pneumonia", DETAIL, _only("kermany"), _kermany, films=True, seen=UNSEEN
-            ),
-            *(picture_family(name, {} if name == OWN else UNSEEN) for name in picture_sets()),
-        )
-    }
-)
-"""Every family of tasks by name."""
+
+@cache
+def families() -> Mapping[str, Family]:
+    """Every family of tasks by name.
+
+    Films with outlines are those of `chestx-det`, so models saw of NIH what they saw of it; none of the models' cards
+    names the images of other families.
+    """
+    nih = MappingProxyType({**load_probe_manifest("chestx-det").seen, "self-supervised": ("train",), **NO_FILMS})
+    unseen = MappingProxyType(dict.fromkeys(nih, ()))
+    every = (
+        Family("digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits, seen=unseen),
+        Family(
+            "nih",
+            "NIH films: findings, outlines, far out of distribution",
+            DETAIL,
+            _only("nih"),
+            _nih,
+            films=True,
+            seen=nih,
+            tested=("probe", "val", "test"),
+        ),
+        Family("kermany", "children's films: pneumonia", DETAIL, _only("kermany"), _kermany, films=True, seen=unseen),
+        *(picture_family(name, {} if name == OWN else unseen) for name in picture_sets()),
+    )
+    return MappingProxyType({family.name: family for family in every})
 
 
 def _pixels(films: Sequence[Film], size: int) -> Tensor:

@@ -13,11 +13,11 @@ from ..imaging.radiograph import Radiograph, View
 from .gate_record import WARNING
 
 if TYPE_CHECKING:
-    from .gate import Gate as InputGate
+    from .gate import Gate
     from .model import AnomalyModel, Score
 
 COLUMNS = ("file", "verdict", "gate", "score", "percentile")
-Gate = Literal["pass", "stop", ""]
+GateVerdict = Literal["pass", "stop", ""]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Row:
 
     file: str
     verdict: str
-    gate: Gate = ""
+    gate: GateVerdict = ""
     score: float | None = None
     percentile: float | None = None
     message: str = ""
@@ -45,7 +45,7 @@ class Row:
 def score_films(
     files: Iterable[str],
     model: AnomalyModel,
-    gate: InputGate | None = None,
+    gate: Gate | None = None,
     *,
     view: View | None = None,
     batch: int = 16,
@@ -59,7 +59,7 @@ def score_films(
         yield from score_opened([open_film(file, view=view, gate=gate) for file in chunk], model, gate)
 
 
-def score_opened(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None = None) -> list[Row]:
+def score_opened(films: Sequence[Film], model: AnomalyModel, gate: Gate | None = None) -> list[Row]:
     """One row a film, in order; a film on which the detector itself fails gets its code, the others their scores."""
     try:
         return _scored(films, model, gate)
@@ -89,7 +89,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (row.file, row.verdict, row.gate, score, percentile)
 
 
-def _scored(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None) -> list[Row]:
+def _scored(films: Sequence[Film], model: AnomalyModel, gate: Gate | None) -> list[Row]:
     scores = iter(_scores(films, model))
     rows = []
     for film in films:
@@ -98,7 +98,7 @@ def _scored(films: Sequence[Film], model: AnomalyModel, gate: InputGate | None) 
             continue
         found = next(scores)
         judged = read_as(film.file, _judged(film.radiograph, found, model.record.threshold))
-        told: Gate = "pass" if gate is not None or found.stopped is not None else ""
+        told: GateVerdict = "pass" if gate is not None or found.stopped is not None else ""
         if judged.radiograph is not None and WARNING in judged.radiograph.warnings:
             told = "stop"
         rows.append(Row(film.file, judged.verdict, told, found.score, found.percentile.value, judged.message))

@@ -78,9 +78,9 @@ def evaluate(
 
 def _list() -> None:
     from ..anomaly.protocol_detectors import METHODS, experts
-    from ..anomaly.protocol_tasks import FAMILIES
+    from ..anomaly.protocol_tasks import families
 
-    table(("TASK", "WHAT"), ((family.name, family.title) for family in FAMILIES.values()))
+    table(("TASK", "WHAT"), ((family.name, family.title) for family in families().values()))
     typer.echo()
     table(("DETECTOR", "WHAT"), ((method.name, method.title) for method in METHODS.values()))
     typer.echo()

@@ -19,7 +19,6 @@ from ..models.chest_model import ChestModel
 from ..operators.taps import feature_maps
 from .atlas import Atlas, AtlasRow
 from .cells import FACTOR
-from .pooled import pooled_values
 
 EXEMPLARS = 5
 """Films a unit."""
@@ -87,18 +86,10 @@ def exemplars(
     return tuple(out)
 
 
-def strongest_films(
-    model: ChestModel, layer: str, films: Sequence[ProbeFilm], count: int = EXEMPLARS, *, progress: bool = True
-) -> tuple[tuple[str, ...], ...]:
-    """Names of the films of highest mean, strongest first, for every unit: for atlases shipped without film names."""
-    values, _ = pooled_values(model, films, layer, progress=progress)
-    return strongest_by(values, films, count)
-
-
 def strongest_by(
     values: npt.NDArray[np.float64], films: Sequence[ProbeFilm], count: int = EXEMPLARS
 ) -> tuple[tuple[str, ...], ...]:
-    """The same from means that are there already, (films, units)."""
+    """Names of the films of highest mean, strongest first, for every unit, from means (films, units)."""
     order = np.argsort(-values, axis=0, kind="stable")[:count].T
     return tuple(tuple(films[i].id for i in row) for row in order)
 

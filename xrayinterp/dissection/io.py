@@ -90,10 +90,17 @@ def atlases_for(model: Carded) -> tuple[Atlas, ...]:
     """
     found: dict[str, Atlas] = {}
     for folder in (builtin_folder(), atlas_folder()):
-        paths = [path for path in sorted(folder.glob("*.parquet")) if _applies(_read_metadata(path), model)]
-        own = [_unchanged_atlas(path, path.stat().st_mtime_ns) for path in paths]
+        files = [(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.parquet"))]
+        own = [_unchanged_atlas(*file) for file in files if _applies(_made_of(*file), model)]
         found |= {atlas.probe: atlas for atlas in own}
     return tuple(found.values())
+
+
+@lru_cache(maxsize=64)
+def _made_of(path: Path, modified: int) -> dict[str, Any]:
+    """Name and hash of the model that an atlas is of, once for every state of a file."""
+    metadata = _read_metadata(path)
+    return {key: metadata[key] for key in ("model", "model_sha256")}
 
 
 @lru_cache(maxsize=16)

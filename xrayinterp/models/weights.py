@@ -40,7 +40,7 @@ def ensure(entry: ModelEntry, *, progress: Progress | None = None, base_url: str
     """`fetch` for a model already described."""
     if entry.remote is None:
         return _present(entry)
-    with _locked(entry.name):
+    with locked(entry.name):
         if _is_whole(entry.weights):
             return entry.weights
         file = weights_dir() / entry.remote.file
@@ -77,7 +77,7 @@ def import_weights(file: str | Path, name: str | None = None) -> Path:
             f"{entry.name!r} takes no checkpoint.",
             "Import a safetensors file under a name of its own.",
         )
-    with _locked(entry.name):
+    with locked(entry.name):
         return _convert(entry, entry.remote, path, None, entry.remote.sha256)
 
 
@@ -163,12 +163,12 @@ def _import_safetensors(path: Path, name: str) -> Path:
         )
     record = record_of(path)
     build(record.architecture, record.columns, read_weights(path, record.sha256))
-    with _locked(name):
+    with locked(name):
         return place(weights_dir(), name, path.read_bytes(), record)
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     """Keep other threads and processes from the same model until the block ends."""
     try:
         with FileLock(weights_dir() / f"{name}.lock", timeout=_LOCK_WAIT_S):

@@ -109,7 +109,7 @@ def _labels(run: Run, first: Net, samples: Samples, settings: Settings, place: P
     weights = enriching_weights(targets) if run.sampling == "enriched" else None
     step = _supervised(finding_loss(run.loss, targets), targets, place.device)
     schedule = Schedule(settings.size, settings.epochs, settings.batch, settings.rate)
-    fitted = fit(
+    fitted, _ = fit(
         net, train.squares, step, schedule, seed=run.seed, checkpoint=place.folder / "main.last.pt", weights=weights,
         device=place.device, tick=place.tick,
     )  # fmt: skip
@@ -221,7 +221,7 @@ def _fit_severity(
     rate = settings.severity_rate if run.start is None else settings.started_rate
     schedule = Schedule(settings.size, settings.severity_epochs, settings.severity_batch, rate)
     step = _supervised(task.criterion, task.targets, place.device)
-    fitted = fit(
+    fitted, _ = fit(
         net, data.squares, step, schedule, seed=run.seed, checkpoint=place.folder / f"{role}.last.pt",
         device=place.device, tick=place.tick,
     )  # fmt: skip

@@ -19,7 +19,7 @@ def training_folder() -> Path:
     return cache_dir() / "training"
 
 
-class Named(Protocol):
+class NamedRecipe(Protocol):
     """A recipe: its `repr` tells all that determines a run, besides the films."""
 
     @property
@@ -35,7 +35,7 @@ class Checkpointed:
     averaged weights of the epoch with the highest score, `best`.
     """
 
-    recipe: Named
+    recipe: NamedRecipe
     folder: Path
     model: nn.Module
     averaged: nn.Module

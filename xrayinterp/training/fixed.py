@@ -44,12 +44,12 @@ def fit(
     schedule: Schedule,
     *,
     seed: int,
-    checkpoint: Path,
+    checkpoint: Path | None,
     weights: Tensor | None = None,
     device: str = "cpu",
     tick: Tick = lambda: None,
-) -> nn.Module:
-    """Train and return the network of the last epoch, in eval mode on the processor.
+) -> tuple[nn.Module, tuple[float, ...]]:
+    """Train; return the network of the last epoch, in eval mode on the processor, and the mean loss of every epoch.
 
     The checkpoint is written after every epoch and gone on from; it is removed by whoever keeps the result. The same
     seed gives the same order of films and the same augmentation, so a broken run ends in the same weights.
@@ -58,7 +58,7 @@ def fit(
         films: squares (N, d, d) uint8.
         step: loss of one batch.
         weights: (N,) to draw films by, with replacement, N a pass; None takes each film once.
-        checkpoint: file for the state after each epoch and the losses so far; see `losses`.
+        checkpoint: file for the state after each epoch and the losses so far; None keeps none.
         tick: called after every epoch.
     """
     batch = min(schedule.batch, len(films))
@@ -69,7 +69,7 @@ def fit(
         optimiser, schedule.rate, total_steps=max(5, schedule.epochs * steps + 1), pct_start=0.25
     )
     films = films.to(device)
-    curve = _resumed(checkpoint, model, optimiser, pace, device)
+    curve = [] if checkpoint is None else _resumed(checkpoint, model, optimiser, pace, device)
     for epoch in range(len(curve), schedule.epochs):
         generator = torch.Generator().manual_seed(seed * 1000 + epoch)
         order = _order(len(films), weights, generator)[: steps * batch]
@@ -84,16 +84,10 @@ def fit(
             pace.step()
             parts.append(loss.detach())
         curve.append(float(torch.stack(parts).mean()))
-        _keep(checkpoint, curve, model, optimiser, pace)
+        if checkpoint is not None:
+            _keep(checkpoint, curve, model, optimiser, pace)
         tick()
-    return model.cpu().eval()
-
-
-def losses(checkpoint: Path) -> tuple[float, ...]:
-    """Mean loss of every epoch so far of the run that writes this checkpoint; empty before the first."""
-    if not checkpoint.is_file():
-        return ()
-    return tuple(torch.load(checkpoint, weights_only=True, map_location="cpu")["losses"])
+    return model.cpu().eval(), tuple(curve)
 
 
 def _order(films: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:

@@ -49,7 +49,7 @@ def learn_views(
         views = torch.cat([augment(pixels, size, VIEW, generator) for _ in range(2)])
         return vicreg(*forward(model, views).chunk(2))
 
-    fitted = fit(pair, films, step, schedule, seed=seed, checkpoint=checkpoint, device=device, tick=tick)
+    fitted, _ = fit(pair, films, step, schedule, seed=seed, checkpoint=checkpoint, device=device, tick=tick)
     learned: nn.Module = fitted.backbone  # type: ignore[assignment]
     return learned
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from ..errors import XrayInterpError
 from ..report.atlas_words import IOU_EXPLAINED
-from . import atlas_services, page, services
+from . import page, services
 from .atlas_files import about_file, atlas_uploader, refused
-from .atlas_shelf import WIDTH, Row, Shown, on_shelf
+from .atlas_shelf import WIDTH, Row, Shown, kept_of, on_shelf
 from .concepts_beside import beside_view
 from .concepts_inventory import inventory_view
 from .concepts_units import units_view
@@ -56,8 +57,9 @@ def _arrive(case: Case) -> None:
     if not unit.isdecimal():
         return
     st.query_params.clear()
-    wanted = (one for one in atlas_services.atlases_of(case.model or "") if one.probe == asked.get("probe"))
-    key = next((f"{atlas.model}/{atlas.probe}" for atlas in wanted), case.look.atlas)
+    kept = services.attempt(lambda: kept_of(case.model or ""))  # a file that is none is told of where it is shown
+    own = [] if isinstance(kept, XrayInterpError) else kept
+    key = next((one.key for one in own if one.atlas.probe == asked.get("probe")), case.look.atlas)
     case.look.go(view="units", layer=asked.get("layer"), unit=int(unit), atlas=key)
 
 
