@@ -6,12 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +18,7 @@ from helpers.dx_factory import Encoding, dx, to_bytes
 from helpers.fake_explanation import fake_radiograph
 from helpers.gate_pictures import chest_png, photograph_png
 from helpers.http_server import serve
+from helpers.page_server import serving
 from pydicom.data import get_testdata_file
 from pypdf import PdfReader
 
@@ -32,7 +27,6 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[2]
 BASELINE = Path(__file__).with_name("axe_baseline.json")
 LOCAL = {"localhost", "127.0.0.1", ""}
 PATIENCE_MS = 120_000
@@ -77,32 +71,6 @@ def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app as it is installed: the built-in models, gate and detector."""
     with serving(XRAYINTERP_CACHE=str(tmp_path_factory.mktemp("cache"))) as address:
         yield address
-
-
-@contextmanager
-def serving(**environment: str) -> Iterator[str]:
-    """The app on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    inherited = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=ROOT, env=inherited | environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_until_up(f"http://localhost:{port}/_stcore/health")
-            yield f"http://localhost:{port}"
-        finally:
-            process.terminate()
-
-
-def wait_until_up(url: str) -> None:
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise AssertionError(f"{url} did not come up")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ..errors import Code
 from ..explanation import Explanation
@@ -17,7 +18,6 @@ from .film import Layer, marks_of, viewer_message
 from .measuring import Measurement
 from .methods_panel import method_chooser, method_of, research_maps, standing_caution
 from .state import Case
-from .trust_panel import trust_panel
 from .unusual_trust import unusual_trust
 from .viewer_component import film_viewer
 from .watching import stop_button, watched
@@ -32,10 +32,13 @@ def film_panel(
     radiograph: Radiograph,
     explanation: Explanation | None,
     coming: Measurement[Explanation] | None = None,
-) -> None:
+) -> DeltaGenerator | None:
     """The viewer, and below it the map's method, the model's own view of the film, and cautions.
 
     `coming` is the work on a map that takes long and is not there yet; the film is shown without one meanwhile.
+
+    Returns:
+        The place for the trust strip, where there is a map to trust.
     """
     square = frame(*radiograph.shape, case.fit)
     region = None
@@ -59,7 +62,16 @@ def film_panel(
         if explanation is not None:
             _anatomy(explanation, ON_SCREEN if layer is not None else None)
             _methods(case, explanation)
-        _cautions(case, radiograph, explanation, trusted=layer is None)
+        _cautions(case, radiograph, explanation)
+        trust = None
+        if explanation is not None:
+            if layer is not None:
+                unusual_trust(case, radiograph, WAY)
+            elif explanation.maps:
+                trust = st.container()
+            research_maps(case)
+            _limits(explanation)
+    return trust
 
 
 def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
@@ -130,7 +142,7 @@ def _unusual_toggle(case: Case) -> None:
     )  # fmt: skip
 
 
-def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None, *, trusted: bool) -> None:
+def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None) -> None:
     warnings = radiograph.warnings if explanation is None else explanation.warnings
     asked = radiograph.view_from == "missing"  # above the film
     said = [warned.message for warned in warnings if not (asked and warned.code is Code.VIEW_UNKNOWN)]
@@ -138,14 +150,11 @@ def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | Non
     said += [structure] if structure else []
     if said:
         page.cautions(dict.fromkeys(said))
-    if explanation is not None:
-        if not trusted:
-            unusual_trust(case, radiograph, WAY)
-        elif explanation.maps:
-            trust_panel(case, explanation)
-        research_maps(case)
-        with st.expander("Limits of this model"):
-            page.bullets(explanation.card.limits)
-            if explanation.anatomy is not None:
-                page.line("Limits of the segmenter of lungs and heart")
-                page.bullets(segmenter.card().limits)
+
+
+def _limits(explanation: Explanation) -> None:
+    with st.expander("Limits of this model"):
+        page.bullets(explanation.card.limits)
+        if explanation.anatomy is not None:
+            page.line("Limits of the segmenter of lungs and heart")
+            page.bullets(segmenter.card().limits)

@@ -18,6 +18,7 @@ from .methods_panel import method_of
 from .semantics_panel import semantics_panel
 from .shell import models_link
 from .state import Case
+from .trust_panel import trust_panel
 
 
 def reading(case: Case, radiograph: Radiograph) -> None:
@@ -35,11 +36,14 @@ def reading(case: Case, radiograph: Radiograph) -> None:
     explanation, coming = outcome
     layer = layer_work(case, explanation)
     with left:
-        film_panel(case, radiograph, outlined(explanation, layer), coming)
+        trust = film_panel(case, radiograph, outlined(explanation, layer), coming)
     with right:
         findings_panel(case, explanation)
         semantics_panel(case, explanation, layer)
         export_panel(case, explanation, layer)
+    if trust is not None:
+        with trust:  # last: measuring competes with drawing the page
+            trust_panel(case, explanation)
 
 
 def _explained(
