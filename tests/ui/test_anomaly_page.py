@@ -98,12 +98,13 @@ def test_the_page_anomaly(app: AppTest) -> None:
     marks = [note.get("text") for chart in charts(at) for note in chart["layout"].get("annotations", [])]
     assert "this film" in marks
     assert "Last block, direction" in marks
-    for way in ("smoothgrad", "guided", "difference"):
+    for way in ("gradient", "smoothgrad", "guided", "difference"):
         at.session_state["case"].way = way
         at.run()
         assert not at.exception
         assert "One scale for all films" in text(at)
         assert ("Shows structure" in text(at)) is (way == "guided")
+        assert ("is the same for every film" in text(at)) is (way != "difference")
     before = text(at)
     at = at.slider[0].set_value(5).run()
     assert text(at) != before

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import Code, XrayInterpError
 from ..operators import rules
 from ..operators.batching import BATCH, batched
-from ..operators.lean import Lean
+from ..operators.lean import lean_for
 from ..operators.tape import record
 from .discrepancy import Weights, discrepancies, positions
 from .pair import Flattened, Pair
@@ -120,7 +120,7 @@ def opened(mask: Tensor) -> Tensor:
 
 def _plain(pair: Pair, weights: Weights, images: Tensor) -> Tensor:
     """Gradients of their scores at images (N, C, H, W), through both paths."""
-    with torch.inference_mode(False), torch.enable_grad(), Lean():
+    with torch.inference_mode(False), torch.enable_grad(), lean_for(pair):
         leaf = images.detach().clone().requires_grad_()
         scores = weights.scores(discrepancies(*pair.maps(leaf, grad=True), pair.direction))
         return torch.autograd.grad(scores.sum(), leaf)[0]

@@ -7,16 +7,19 @@ of half the size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _CONVOLUTIONS = frozenset({F.conv2d, torch.conv2d})
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+PAYS_FROM = 2_000_000
+"""Weights of a network from which on `Lean` saves time: asking every call of a small one costs more than it saves."""
 
 
 class Lean(TorchFunctionMode):
@@ -30,6 +33,12 @@ class Lean(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         return leanly(func, args, kwargs or {})
+
+
+def lean_for(network: nn.Module) -> AbstractContextManager[object]:
+    """`Lean` where it pays, else nothing: the values are the same."""
+    large = sum(weights.numel() for weights in network.parameters()) >= PAYS_FROM
+    return Lean() if large else nullcontext()
 
 
 def leanly(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -15,16 +15,25 @@ NO_SIGN = "Not a sign of health."
 FLAGS = "It flags what is unlike the reference films: another machine, a pacemaker or a child as much as any finding."
 REFERENCE = "No Finding reference"
 METHODS = {
+    "difference": "Difference",
     "gradient": "Gradient",
     "smoothgrad": "SmoothGrad",
     "guided": "Guided backprop",
-    "difference": "Difference",
 }
 """Ways of localisation, by `anomaly.localisation.METHODS`, in the page's order."""
-STRUCTURE_ONLY = {
-    "guided": "Shows structure: measured, its maps hardly change when what was learned is destroyed (rho 0.85).",
+USUAL_WAY = "difference"
+"""The only way whose maps find outlines better than the mean of normal films' maps: benchmarks/unusualness_map.md."""
+_ALIKE = (
+    "Much of this map is the same for every film: the mean of normal films' maps finds outlined findings better "
+    "(AUROC of pixels {mean} against {own})."
+)
+CAUTIONS = {
+    "gradient": _ALIKE.format(mean="0.79", own="0.75"),
+    "smoothgrad": _ALIKE.format(mean="0.80", own="0.74"),
+    "guided": "Shows structure: measured, its maps hardly change when what was learned is destroyed (rho 0.85). "
+    + _ALIKE.format(mean="0.73", own="0.70"),
 }
-"""What must be said of ways whose maps were measured to ignore the cloner's weights."""
+"""What must be said of ways by what was measured of their maps."""
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 

@@ -9,7 +9,7 @@ from ..anomaly.normality import Unusualness, detector, known_reference
 from ..errors import XrayInterpError
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
-from ..report.normality_words import FLAGS, METHODS, NO_SIGN, STRUCTURE_ONLY, interval_line, place
+from ..report.normality_words import CAUTIONS, FLAGS, METHODS, NO_SIGN, interval_line, place
 from ..report.words import percent, small
 from . import page, services, unusual_services
 from .anomaly_card import normal_card
@@ -89,8 +89,8 @@ def _told(case: Case, made: UnusualMap) -> None:
     )
     page.line(f"Outlined, after an opening: {percent(area, 1)} of what the detector saw. {scale}")
     page.line(FLAGS)
-    if made.way in STRUCTURE_ONLY:
-        page.line(STRUCTURE_ONLY[made.way], "caution")
+    if made.way in CAUTIONS:
+        page.line(CAUTIONS[made.way], "caution")
 
 
 def _how_unusual(model: AnomalyModel, found: Unusualness) -> None:

@@ -11,7 +11,7 @@ from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
 from ..models import segmenter
 from ..report import anatomy_words
-from ..report.normality_words import NO_SIGN
+from ..report.normality_words import NO_SIGN, USUAL_WAY
 from ..report.words import method as method_words
 from . import beside, page, services, unusual_services
 from .film import Layer, marks_of, viewer_message
@@ -22,8 +22,6 @@ from .unusual_trust import unusual_trust
 from .viewer_component import film_viewer
 from .watching import stop_button, watched
 
-WAY = "gradient"
-"""How the map of unusualness is made here; the page Anomaly has more ways."""
 ON_SCREEN = f"Unusualness: where the film is unlike films without findings. It is about no single finding. {NO_SIGN}"
 
 
@@ -66,7 +64,7 @@ def film_panel(
         trust = None
         if explanation is not None:
             if layer is not None:
-                unusual_trust(case, radiograph, WAY)
+                unusual_trust(case, radiograph, USUAL_WAY)
             elif explanation.maps:
                 trust = st.container()
             research_maps(case)
@@ -77,7 +75,7 @@ def film_panel(
 def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
     """The map of unusualness, made when it is asked for."""
     with st.spinner("Making the map of unusualness"):
-        made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, WAY)))
+        made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, USUAL_WAY)))
     return None if made is None else made.layer(asked=f"{case.sha256} {case.fit}")
 
 

@@ -14,6 +14,7 @@ from ..dissection.unit_index import Sought
 from ..errors import XrayInterpError
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph, View
+from ..report.normality_words import USUAL_WAY
 
 Side = Literal["unverified", "usual", "mirrored"]
 SIDES: dict[Side, str] = {
@@ -107,7 +108,7 @@ class Case:
     against: str | None = None
     depth: int = 1
     unusual: bool = False
-    way: str = "gradient"
+    way: str = USUAL_WAY
     share: int = 50
     look: Look = field(default_factory=Look)
     atlases: list[OpenedAtlas] = field(default_factory=list)
