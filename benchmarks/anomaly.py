@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from xrayinterp.anomaly.protocol_conduct import Plan, conduct
-from xrayinterp.anomaly.protocol_detectors import Named, detectors_named
+from xrayinterp.anomaly.protocol_detectors import NamedDetector, detectors_named
 from xrayinterp.anomaly.protocol_family import Loading
 from xrayinterp.anomaly.protocol_identity import recorded
 from xrayinterp.anomaly.protocol_lines import lines
@@ -68,7 +68,7 @@ def planned_run(options: argparse.Namespace) -> Plan:
     return Plan(tasks, tuple(detectors(options.experts.split(","))), options.seeds, loading, options.effort)
 
 
-def detectors(experts: list[str]) -> list[Named]:
+def detectors(experts: list[str]) -> list[NamedDetector]:
     """Every form on the first expert, the published one and the baselines on all, and those that read none."""
     names = [f"{form}@{experts[0]}" for form in FORMS]
     names += [f"{FORMS[0]}@{expert}" for expert in experts[1:]]

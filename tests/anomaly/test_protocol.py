@@ -20,7 +20,7 @@ from xrayinterp.anomaly.distillation import DistillationDetector
 from xrayinterp.anomaly.kinds import KINDS
 from xrayinterp.anomaly.protocol import ALL, Measured, Outcome, Task, Trial, by_pixel, examine
 from xrayinterp.anomaly.protocol_conduct import Plan, conduct
-from xrayinterp.anomaly.protocol_detectors import DetectorMethod, Named, Setup, detectors_named, experts
+from xrayinterp.anomaly.protocol_detectors import DetectorMethod, NamedDetector, Setup, detectors_named, experts
 from xrayinterp.anomaly.protocol_family import Family, Loading, one_class
 from xrayinterp.anomaly.protocol_identity import (
     identified,
@@ -210,7 +210,7 @@ def made_plan(load: Callable[[str, Loading], Task], seeds: int = 2) -> Plan:
     parts = ("made-a", "made-b")
     family = Family("made", "made tasks", SIZE, lambda loading: parts, load)
     method = DetectorMethod("bright", "brightness", lambda setup: Brightness(setup.seed), reads=False)
-    return Plan(tuple((family, part) for part in parts), (Named(method, ""),), seeds, resamples=DRAWS)
+    return Plan(tuple((family, part) for part in parts), (NamedDetector(method, ""),), seeds, resamples=DRAWS)
 
 
 def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
     before = (tmp_path / "figures.parquet").read_bytes()
     again = planned.detectors[0].method
     fixed = replace(again, make=lambda setup: pytest.fail("measured again"))
-    assert conduct(replace(planned, detectors=(Named(fixed, ""),)), tmp_path) == 0
+    assert conduct(replace(planned, detectors=(NamedDetector(fixed, ""),)), tmp_path) == 0
     assert (tmp_path / "figures.parquet").read_bytes() == before
     rows = pq.read_table(tmp_path / "figures.parquet").to_pylist()
     (whole,) = (r for r in rows if r["task"] == "" and r["metric"] == "auroc")
@@ -319,7 +319,7 @@ def test_every_part_of_a_task_changes_its_digest() -> None:
 def test_other_weights_resamples_or_code_are_other_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = made_plan(lambda part, loading: made_task(part), seeds=1)
     reading = replace(planned.detectors[0].method, reads=True)
-    planned = replace(planned, detectors=(Named(reading, "compact"),))
+    planned = replace(planned, detectors=(NamedDetector(reading, "compact"),))
     family, part = planned.tasks[0]
 
     def cell(plan: Plan) -> Cell:
@@ -331,8 +331,8 @@ def test_other_weights_resamples_or_code_are_other_cells(tmp_path: Path, monkeyp
 
     one, retrained = known("a" * 64), known("b" * 64)
     assert recorded(planned, tmp_path).identity == retrained.identity
-    newer = replace(one, detectors=(Named(replace(reading, version=2), "compact"),))
-    mapped = replace(one, detectors=(Named(replace(reading, views=lambda size: {}), "compact"),))
+    newer = replace(one, detectors=(NamedDetector(replace(reading, version=2), "compact"),))
+    mapped = replace(one, detectors=(NamedDetector(replace(reading, views=lambda size: {}), "compact"),))
     found = [cell(plan) for plan in (one, retrained, replace(one, resamples=DRAWS + 1), newer, mapped)]
     assert len({of.key for of in found}) == len(found)
 
@@ -352,7 +352,7 @@ def test_a_detector_that_fails_does_not_stop_the_others(tmp_path: Path, error: E
     def failing(setup: Setup) -> Brightness:
         raise error
 
-    lame = Named(replace(good, name="lame", make=failing), "")
+    lame = NamedDetector(replace(good, name="lame", make=failing), "")
     said: list[str] = []
     assert conduct(replace(planned, detectors=(lame, *planned.detectors)), tmp_path, told=said.append) == 2
     assert sum("made-a lame seed 0 failed" in line for line in said) == 1
@@ -371,7 +371,7 @@ def test_weights_that_cannot_be_had_are_told_of(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(protocol_identity, "weights_digest", missing)
     planned = made_plan(lambda part, loading: made_task(part), seeds=1)
-    reading = Named(replace(planned.detectors[0].method, name="reading", reads=True), "vgg16")
+    reading = NamedDetector(replace(planned.detectors[0].method, name="reading", reads=True), "vgg16")
     assert conduct(replace(planned, detectors=(reading, *planned.detectors)), tmp_path) == 2
     assert "`reading@vgg16` on made-a, seed 0: No vgg16. Fetch it." in (tmp_path / "report.md").read_text()
 
@@ -411,8 +411,8 @@ def test_who_saw_the_test_films_follows_the_rule_of_the_probe_set() -> None:
 def test_the_report_marks_who_saw_the_test_films(tmp_path: Path) -> None:
     planned = made_plan(lambda part, loading: made_task(part), seeds=1)
     method = planned.detectors[0].method
-    knowing = Named(replace(method, name="knowing", model="compact"), "")
-    strange = Named(replace(method, name="strange", model="weak"), "")
+    knowing = NamedDetector(replace(method, name="knowing", model="compact"), "")
+    strange = NamedDetector(replace(method, name="strange", model="weak"), "")
     family = replace(planned.tasks[0][0], seen={"compact": ("test",)})
     tasks = tuple((family, part) for _, part in planned.tasks)
     conduct(replace(planned, tasks=tasks, detectors=(knowing, strange, *planned.detectors)), tmp_path)

@@ -178,7 +178,7 @@ def test_settled_norms_leave_units_centred() -> None:
 
 def test_shuffled_severity_keeps_scores_and_tests_on_the_true_ones(root: Path, tmp_path: Path) -> None:
     samples = Samples(root, SMALL)
-    place = learning.Place(tmp_path)
+    place = learning.Workplace(tmp_path)
     found = learning.learn(Run("severity", shuffled=True), None, samples, SMALL, place)
     data = samples.sample("severity", "all")
     folds = samples.folds()

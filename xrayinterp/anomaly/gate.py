@@ -96,7 +96,7 @@ def features(expert: Expert, images: Tensor, grid: int) -> Tensor:
     return torch.cat(parts)
 
 
-def listener(network: str, layers: tuple[str, ...], detail: int) -> Expert:
+def listening_expert(network: str, layers: tuple[str, ...], detail: int) -> Expert:
     """A chest model listened to at some of its layers, on films of `detail` pixels.
 
     Raises:
@@ -143,7 +143,7 @@ def load_from(path: Path) -> Gate:
     """
     record = read_record(path)
     stored = read_weights(path, record.sha256)
-    expert = listener(record.network, record.layers, record.detail)
+    expert = listening_expert(record.network, record.layers, record.detail)
     if expert.sha256 != record.network_sha256:
         raise XrayInterpError(
             Code.WEIGHTS_HASH,

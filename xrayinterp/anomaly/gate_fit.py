@@ -28,7 +28,7 @@ from ..operators.batching import BATCH
 from ..training.films import squares
 from .calibration import Calibration
 from .experts import Expert
-from .gate import Gaussian, features, listener
+from .gate import Gaussian, features, listening_expert
 from .gate_record import NAME, GateRecord, gate_file
 from .normals import as_images
 
@@ -105,7 +105,7 @@ def as_kept(gaussian: Gaussian) -> dict[str, Tensor]:
 
 def fit(films: Sequence[Film], design: Design = Design()) -> tuple[Expert, Gaussian]:
     """The network listened to, and the Gaussian of frontal films as the file will hold it."""
-    expert = listener(design.network, design.layers, design.detail)
+    expert = listening_expert(design.network, design.layers, design.detail)
     rows = _rows(expert, films, design)
     exact = gaussian_of(rows, design.components, counts_of([film.dataset for film in films]))
     kept = {name: tensor.float() for name, tensor in as_kept(exact).items()}

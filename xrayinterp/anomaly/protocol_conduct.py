@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import XrayInterpError
 from .protocol import RESAMPLES, Outcome, Task, examine
-from .protocol_detectors import Named, Setup
+from .protocol_detectors import NamedDetector, Setup
 from .protocol_family import Family, Loading
 from .protocol_identity import Identity, changes, identified, recorded, weights_name
 from .protocol_report import write
@@ -27,14 +27,14 @@ class Plan:
     """
 
     tasks: tuple[tuple[Family, str], ...]
-    detectors: tuple[Named, ...]
+    detectors: tuple[NamedDetector, ...]
     seeds: int
     loading: Loading = field(default_factory=Loading)
     effort: float = 1.0
     resamples: int = RESAMPLES
     identity: Identity = field(default_factory=Identity)
 
-    def cell(self, family: Family, part: str, named: Named, seed: int) -> Cell:
+    def cell(self, family: Family, part: str, named: NamedDetector, seed: int) -> Cell:
         """Where one of them lies: its key changes with all that its result depends on."""
         size, seed = self.size(family), seed if named.method.seeded else 0
         settings = (
@@ -57,7 +57,7 @@ class Plan:
         """Side of a family's images in pixels."""
         return self.loading.size or family.size
 
-    def cells(self) -> list[tuple[Family, str, Named, Cell]]:
+    def cells(self) -> list[tuple[Family, str, NamedDetector, Cell]]:
         """All that is measured, whole seeds first, each once."""
         found = {
             self.cell(family, part, named, seed): (family, part, named)
@@ -69,7 +69,9 @@ class Plan:
         return [(family, part, named, cell) for cell, (family, part, named) in found.items()]
 
 
-def plan(tasks: Sequence[str], detectors: Sequence[Named], seeds: int, loading: Loading, effort: float = 1.0) -> Plan:
+def plan(
+    tasks: Sequence[str], detectors: Sequence[NamedDetector], seeds: int, loading: Loading, effort: float = 1.0
+) -> Plan:
     """A plan of task names; see `tasks_named`."""
     return Plan(tuple(tasks_named(tasks, loading)), tuple(detectors), seeds, loading, effort)
 
@@ -133,7 +135,7 @@ def _tried(cells: Cells, cell: Cell, measured: Callable[[], Outcome], told: Call
     return ""
 
 
-def _measure(load: Callable[[], Task], named: Named, setup: Callable[..., Setup], resamples: int) -> Outcome:
+def _measure(load: Callable[[], Task], named: NamedDetector, setup: Callable[..., Setup], resamples: int) -> Outcome:
     task = load()
     detector = named.method.make(setup(normals=len(task.train)))
     return examine(task, detector, named.method.views(task.train.shape[-1]), resamples=resamples)

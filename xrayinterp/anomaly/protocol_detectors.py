@@ -82,7 +82,7 @@ class DetectorMethod:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedDetector:
     """A method with its expert; "" where it reads none."""
 
     method: DetectorMethod
@@ -122,14 +122,14 @@ def learned_from(expert: str) -> str:
     return LEARNED.get(expert, "labels of radiographs (label-informed)") if expert else ""
 
 
-def detectors_named(names: Sequence[str]) -> list[Named]:
+def detectors_named(names: Sequence[str]) -> list[NamedDetector]:
     """Detectors of names such as `nearest`, `nearest@random`, or `all` and `all@random` (every method).
 
     Raises:
         XrayInterpError: `bad-option` for a method or expert there is not, listing those there are; for an expert of a
             method that reads none.
     """
-    out: dict[str, Named] = {}
+    out: dict[str, NamedDetector] = {}
     for name in names:
         word, _, expert = name.partition("@")
         if word != "all" and word not in METHODS:
@@ -142,7 +142,7 @@ def detectors_named(names: Sequence[str]) -> list[Named]:
         if expert and word != "all" and not METHODS[word].reads:
             raise XrayInterpError(Code.BAD_OPTION, f"{word!r} reads no expert.", f"Say {word!r} instead of {name!r}.")
         for method in METHODS.values() if word == "all" else (METHODS[word],):
-            found = Named(method, (expert or DEFAULT_EXPERT) if method.reads else "")
+            found = NamedDetector(method, (expert or DEFAULT_EXPERT) if method.reads else "")
             out[found.name] = found
     return list(out.values())
 

@@ -15,7 +15,7 @@ from .protocol_store import Cells
 
 if TYPE_CHECKING:
     from .protocol_conduct import Plan
-    from .protocol_detectors import Named
+    from .protocol_detectors import NamedDetector
     from .protocol_family import Family
 
 Floats = npt.NDArray[np.floating]
@@ -92,7 +92,7 @@ def lines(planned: Plan, cells: Cells) -> list[Line]:
     return out
 
 
-def _measured(planned: Plan, cells: Cells, family: Family, parts: Sequence[str], named: Named) -> list[Line]:
+def _measured(planned: Plan, cells: Cells, family: Family, parts: Sequence[str], named: NamedDetector) -> list[Line]:
     seeds = range(planned.seeds if named.method.seeded else 1)
     found = {seed: [cells.outcome(planned.cell(family, part, named, seed)) for part in parts] for seed in seeds}
     whole = {seed: [o for o in row if o is not None] for seed, row in found.items() if None not in row}

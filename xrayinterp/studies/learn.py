@@ -55,7 +55,7 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workplace:
     """Where a run is carried out: folder of its checkpoints, device, and whom to tell of an epoch."""
 
     folder: Path
@@ -63,7 +63,7 @@ class Place:
     tick: Tick = lambda: None
 
 
-def learn(run: Run, start: Net | None, samples: Samples, settings: Settings, place: Place) -> Learned:
+def learn(run: Run, start: Net | None, samples: Samples, settings: Settings, place: Workplace) -> Learned:
     """Carry out a run from the features of `start`, or from the seed's random weights."""
     first = build(run.architecture, settings.width, run.seed) if start is None else start
     if run.task == "untrained":
@@ -86,7 +86,7 @@ def readouts(net: Net, samples: Samples, settings: Settings) -> dict[str, Measur
     return {"AUROC, linear readout": areas(scores, test.targets, test.patients)}
 
 
-def _self_supervised(run: Run, first: Net, samples: Samples, settings: Settings, place: Place) -> Learned:
+def _self_supervised(run: Run, first: Net, samples: Samples, settings: Settings, place: Workplace) -> Learned:
     films = samples.sample("findings", "train").squares
     schedule = Schedule(settings.size, settings.self_supervised_epochs, settings.view_batch, settings.view_rate)
     backbone = learn_views(
@@ -98,7 +98,7 @@ def _self_supervised(run: Run, first: Net, samples: Samples, settings: Settings,
     return Learned({"main": net.eval()}, readouts(net, samples, settings), len(films))
 
 
-def _labels(run: Run, first: Net, samples: Samples, settings: Settings, place: Place) -> Learned:
+def _labels(run: Run, first: Net, samples: Samples, settings: Settings, place: Workplace) -> Learned:
     train = samples.sample(run.task, "train")
     targets = train.targets
     if run.shuffled:
@@ -167,7 +167,7 @@ def _as_net(fitted: nn.Module, like: Net) -> Net:
     return fitted
 
 
-def _severity(run: Run, first: Net, samples: Samples, settings: Settings, place: Place) -> Learned:
+def _severity(run: Run, first: Net, samples: Samples, settings: Settings, place: Workplace) -> Learned:
     data = samples.sample("severity", "all")
     if run.shuffled:
         order = shuffled_between_patients(data.patients, TARGETS_SEED + run.seed)
@@ -212,7 +212,7 @@ def _severity(run: Run, first: Net, samples: Samples, settings: Settings, place:
 
 
 def _fit_severity(
-    run: Run, first: Net, data: Sample, settings: Settings, place: Place, role: str
+    run: Run, first: Net, data: Sample, settings: Settings, place: Workplace, role: str
 ) -> tuple[Net, Callable[[Tensor], Tensor]]:
     """A network on these films, or the finished one of a run that was broken off later, and how its output is read."""
     assert data.zones is not None  # noqa: S101 (guards a type)

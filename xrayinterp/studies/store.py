@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ..paths import whole_file
 from ..training.fixed import Tick
 from .dissected import LayerLine, as_json, dissections, from_json
-from .learn import Learned, Place, learn
+from .learn import Learned, Workplace, learn
 from .measures import Measure, load_measures, save_measures
 from .networks import Net, build, with_head
 from .plan import Run, Settings, content_key
@@ -112,7 +112,7 @@ class Store:
         begun = time.process_time()
         _write(place / "spec.json", asdict(run))
         start = None if run.start is None else self.network(run.start)
-        learned = learn(run, start, self.samples, self.settings, Place(place, self.device, tick))
+        learned = learn(run, start, self.samples, self.settings, Workplace(place, self.device, tick))
         save_measures(place / "measures.npz", learned.measures)
         for role, net in learned.networks.items():
             _save_weights(net, place / f"{role}.pt")
