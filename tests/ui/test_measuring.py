@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from threading import Event
 
 import pytest
 
 from xrayinterp.errors import Code, XrayInterpError
+from xrayinterp.evaluation.lamps import MapTrust, Reading
+from xrayinterp.ui.export import measured
 from xrayinterp.ui.measuring import Measurement
 
 PATIENCE = 20
@@ -139,3 +142,18 @@ while not work.results:
     for _ in range(3):
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
         assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_an_export_waits_for_the_strip_that_is_being_measured():
+    begun = Event()
+    lamp = Reading("faithful", "good", 0.9, 0.5, "The score depends on what the map marks.")
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[Reading]:
+        begun.set()
+        time.sleep(0.3)
+        yield lamp
+
+    under_way, never_begun = Measurement(steps), Measurement(steps)
+    under_way.start()
+    assert begun.wait(PATIENCE)
+    assert measured({"gradient": under_way, "rise": never_begun}) == (MapTrust("gradient", (lamp,)),)

@@ -21,6 +21,8 @@ from .state import Case
 
 REFERENCE, COMMENT = 80, 600
 """Longest entries in characters."""
+PATIENCE = 20.0
+"""Seconds that an export waits for a strip which is being measured."""
 
 
 def export_panel(case: Case, explanation: Explanation, layer: Measurement[LayerAttribution] | None = None) -> None:
@@ -76,7 +78,10 @@ def _unusualness(explanation: Explanation) -> None:
 
 
 def measured(strips: Mapping[str, Measurement[Reading]]) -> tuple[MapTrust, ...]:
-    """Those strips, by method, that have been measured to the end."""
+    """Those strips, by method, that have been measured to the end; one under way is waited for."""
+    for work in strips.values():
+        if work.state == "running":
+            work.wait(PATIENCE)
     return tuple(MapTrust(method, work.results) for method, work in strips.items() if work.state == "done")
 
 
