@@ -612,7 +612,7 @@ def test_the_page_anomaly_shows_where_how_much_and_against_what(whole_page: Any)
     settled(page)
     assert "Not a sign of health." in page.locator(".st-key-card-unusual").inner_text()
     assert "frontal films without findings" in page.locator(".st-key-card-normal").inner_text()
-    area = page.get_by_text("Outlined, after an opening").inner_text()
+    area = page.get_by_text(re.compile("Outlined, after an opening|Nothing on this film reaches")).inner_text()
     slider = page.get_by_role("slider", name="Outline from")
     slider.focus()
     for _ in range(6):

@@ -87,7 +87,12 @@ def _told(case: Case, made: UnusualMap) -> None:
         if made.common
         else f"The scale is this film's own and ends at {small(made.limit)}: nothing was measured to compare films by."
     )
-    page.line(f"Outlined, after an opening: {percent(area, 1)} of what the detector saw. {scale}")
+    outlined = (
+        f"Outlined, after an opening: {percent(area, 1)} of what the detector saw."
+        if area
+        else "Nothing on this film reaches that share: a lower one shows where it departs most."
+    )
+    page.line(f"{outlined} {scale}")
     page.line(FLAGS)
     if made.way in CAUTIONS:
         page.line(CAUTIONS[made.way], "caution")
