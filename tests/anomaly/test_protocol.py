@@ -213,6 +213,23 @@ def made_plan(load: Callable[[str, Loading], Task], seeds: int = 2) -> Plan:
     return Plan(tuple((family, part) for part in parts), (NamedDetector(method, ""),), seeds, resamples=DRAWS)
 
 
+def test_a_familys_effort_scales_what_is_asked_of_all(tmp_path: Path) -> None:
+    asked: list[float] = []
+
+    def make(setup: Setup) -> Brightness:
+        asked.append(setup.effort)
+        return Brightness(setup.seed)
+
+    whole = made_plan(lambda part, loading: made_task(part), seeds=1)
+    (family, part), _ = whole.tasks
+    method = replace(whole.detectors[0].method, make=make)
+    half = replace(family, effort=0.5)
+    planned = replace(whole, tasks=((half, part),), detectors=(NamedDetector(method, ""),), effort=0.4)
+    assert conduct(planned, tmp_path) == 0
+    assert asked == [pytest.approx(0.2)]
+    assert "for about 200 steps" in (tmp_path / "report.md").read_text()
+
+
 def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
     loaded: list[str] = []
 

@@ -40,7 +40,7 @@ class Plan:
         settings = (
             ("size", size),
             ("limit", self.loading.limit),
-            ("effort", self.effort),
+            ("effort", self.effort_of(family)),
             ("resamples", self.resamples),
             ("images", self.identity.images.get(self.images_name(family, part))),
             ("weights", self.identity.weights.get(weights_name(named.weights, seed))),
@@ -56,6 +56,10 @@ class Plan:
     def size(self, family: Family) -> int:
         """Side of a family's images in pixels."""
         return self.loading.size or family.size
+
+    def effort_of(self, family: Family) -> float:
+        """Factor on the steps of training on a family's images."""
+        return self.effort * family.effort
 
     def cells(self) -> list[tuple[Family, str, NamedDetector, Cell]]:
         """All that is measured, whole seeds first, each once."""
@@ -111,7 +115,12 @@ def conduct(
         late = budget is not None and time.monotonic() - begun > budget
         if not late and not cells.file(cell).is_file():
             setup = partial(
-                Setup, named.expert, planned.size(family), seed=cell.seed, device=device, effort=planned.effort
+                Setup,
+                named.expert,
+                planned.size(family),
+                seed=cell.seed,
+                device=device,
+                effort=planned.effort_of(family),
             )
             measured = partial(_measure, partial(loaded, family, part), named, setup, planned.resamples)
             trouble = lost.get(weights_name(named.weights, cell.seed)) or _tried(cells, cell, measured, told)

@@ -29,6 +29,7 @@ class Loading:
 class Family:
     """Tasks of one data set: `parts` lists their names, `load` reads one; `size` is the usual side in pixels.
 
+    `effort`: factor on the steps of training, less where images are small and soon learned.
     `films`: whether they are of chest films. `seen`: names of weights to the splits of this data set they were fitted
     to, as in a probe manifest ("*" for any, and who is not named is unknown); `tested`: splits the trials are of.
     """
@@ -38,6 +39,7 @@ class Family:
     size: int
     parts: Callable[[Loading], Sequence[str]]
     load: Callable[[str, Loading], Task]
+    effort: float = 1.0
     films: bool = False
     seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     tested: tuple[str, ...] = ("test",)

@@ -15,7 +15,7 @@ from ..evaluation.tables import markdown
 from ..paths import whole_file
 from .protocol import ALL, METRICS, Outcome
 from .protocol_answers import ALPHA, SEEDS
-from .protocol_detectors import learned_from
+from .protocol_detectors import STEPS, learned_from
 from .protocol_lines import Line, lines, told
 from .protocol_questions import asked, at_a_glance, experts_compared
 
@@ -66,7 +66,12 @@ def report(
         of = [line for line in found if line.place.family == family.name]
         if of:
             out += ["", f"## {family.title[:1].upper()}{family.title[1:]}", ""]
-            out += [f"Images of {planned.size(family)} pixels.", "", *_family(of)]
+            steps = round(STEPS * planned.effort_of(family))
+            out += [
+                f"Images of {planned.size(family)} pixels; cloners learned for about {steps} steps.",
+                "",
+                *_family(of),
+            ]
     questions = [*asked(found), *experts_compared(found)]
     if questions:
         out += ["", "## Questions", "", _RULE, "", *questions]

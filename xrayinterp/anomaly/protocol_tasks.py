@@ -159,7 +159,9 @@ def families() -> Mapping[str, Family]:
     nih = MappingProxyType({**load_probe_manifest("chestx-det").seen, "self-supervised": ("train",), **NO_FILMS})
     unseen = MappingProxyType(dict.fromkeys(nih, ()))
     every = (
-        Family("digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits, seen=unseen),
+        Family(
+            "digits", "digits of scikit-learn, each normal in turn", 32, _digit_parts, _digits, effort=0.6, seen=unseen
+        ),
         Family(
             "nih",
             "NIH films: findings, outlines, far out of distribution",
