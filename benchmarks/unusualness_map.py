@@ -78,7 +78,7 @@ def located() -> Iterator[str]:
     trial = next(trial for trial in task.trials if trial.masks)
     told = FOUND.format(films=len(trial.images), patients=len(set(trial.patients)), normals=NORMALS)
     yield from told.splitlines()
-    yield from ("", "| map | AUROC of pixels | PRO | AUROC less that of the mean of normal films |", "|---|---|---|---|")
+    yield from ("", "| map | AUROC of pixels | PRO | AUROC less that of normal films' mean |", "|---|---|---|---|")
     for way in METHODS:
         usual = _maps(task.train[:: len(task.train) // NORMALS][:NORMALS], way)
         own, mean, deviation = _maps(trial.images, way), usual.mean(0), usual.std(0)
