@@ -211,9 +211,9 @@ def test_rooms_keep_to_their_libraries() -> None:
 
 
 ROOMS = (
-    ("errors", "paths", "download"), ("imaging",), ("models",), ("operators",), ("attribution",), ("datasets",),
-    ("training",), ("concepts",), ("dissection",), ("semantics",), ("anatomy",), ("evaluation",), ("studies",),
-    ("explanation",), ("batch",), ("report",), ("ui",), ("cli",),
+    ("__init__", "errors", "paths", "download"), ("imaging",), ("models",), ("operators",), ("attribution",),
+    ("datasets",), ("batch",), ("training",), ("concepts",), ("dissection",), ("semantics", "semantics_earlier"),
+    ("anatomy",), ("evaluation",), ("anomaly",), ("studies",), ("explanation",), ("report",), ("ui",), ("cli",),
 )  # fmt: skip
 
 
@@ -222,8 +222,9 @@ def test_a_room_imports_only_from_rooms_above() -> None:
     wrong: list[str] = []
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE).with_suffix("").parts
+        assert place[0] in order, f"{place[0]} has no place among the rooms"
         for name in _rooms_used(path, place):
-            if name in order and place[0] in order and order[name] > order[place[0]]:
+            if order.get(name, -1) > order[place[0]] and path != PACKAGE / "__init__.py":
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert wrong == []
 

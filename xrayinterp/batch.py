@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from .download import sha256_of
 from .errors import Code, XrayInterpError
@@ -17,12 +17,19 @@ from .imaging.geometry import Fit
 from .imaging.radiograph import Radiograph, View
 
 if TYPE_CHECKING:
-    from .anomaly.gate import Gate
     from .models.chest_model import ChestModel
 
 OK = "ok"
 WARNED = "warned"
 FIXED_COLUMNS = ("file", "sha256", "verdict", "message")
+
+
+class Gate(Protocol):
+    """What warns of a film that looks like no frontal chest film: `anomaly.gate.Gate`."""
+
+    def warned(self, radiograph: Radiograph, /) -> Radiograph:
+        """The film, with a warning where it is one."""
+        ...
 
 
 @dataclass(frozen=True)
