@@ -47,6 +47,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "normal"
 
 
+def test_what_cannot_be_is_refused_before_any_work(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("")
+    for out, *more in (
+        (tmp_path / "afile" / "a.safetensors",),
+        (tmp_path / "a.safetensors", "--work", str(tmp_path / "afile")),
+        (tmp_path / "a.safetensors", "--data", str(tmp_path)),
+        (tmp_path / "a.safetensors", "--seed", "-1"),
+    ):
+        code, said = cli("fit", folder, "--normal", "blobs", "-o", out, *more)
+        assert (code, "Reading" in said, "internal" in said) == (2, False, False), said
+    code, said = cli("fit", "--dataset", "nih", "--normal", "blobs", "-o", tmp_path / "a.safetensors")
+    assert code == 2
+    assert "Leave --normal out" in said
+    code, said = cli("evaluate", "digits-3", "-o", tmp_path / "afile" / "x")
+    assert (code, "bad-option" in said) == (2, True)
+
+
+def test_a_device_there_is_not_is_refused(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    code, said = fitted(cli, folder, tmp_path / "a.safetensors", "--device", "nonsense")
+    assert code == 2
+    assert "The device 'nonsense' cannot be used" in said
+
+
+def test_an_evaluation_in_which_a_detector_fails_ends_with_1(cli: Cli, tmp_path: Path) -> None:
+    more = ("--seeds", "1", "--effort", "0.01", "-o", tmp_path / "out")
+    code, said = cli("evaluate", "digits-3", "-d", "nearest@random", "--device", "nonsense", *more)
+    assert code == 1
+    assert "1 of 1 failed, 0 are in work elsewhere" in said
+    assert cli("evaluate", "digits-3", "-d", "nearest@random", *more)[0] == 0
+
+
 def fitted(cli: Cli, folder: Path, out: Path, *more: str) -> tuple[int, str]:
     return cli(
         "fit", folder, "--normal", "soft blobs", "--expert", "random", "--size", "64", "--epochs", "2", "--batch", "4",

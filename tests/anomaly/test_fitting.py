@@ -204,3 +204,15 @@ def test_films_that_are_not_normal_are_refused(normal: bool | None, said: str) -
     assert caught.value.code is Code.BAD_DATA
     with pytest.raises(XrayInterpError, match="no normal films"):
         normal_films([], 32, "films", criterion="no-finding")
+
+
+@pytest.mark.parametrize(
+    ("training", "scoring", "code"),
+    [((3,), (0,), Code.BAD_OPTION), ((0, 1), (1, 1), Code.UNKNOWN_LAYER), ((0, 0), (0,), Code.UNKNOWN_LAYER)],
+)
+def test_no_point_is_scored_where_nothing_was_learnt_or_twice(
+    training: tuple[int, ...], scoring: tuple[int, ...], code: Code
+) -> None:
+    with pytest.raises(XrayInterpError) as caught:
+        Settings(training=training, scoring=scoring).points(tiny_expert())
+    assert caught.value.code is code

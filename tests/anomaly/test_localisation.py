@@ -190,3 +190,10 @@ def test_a_disc_among_stripes_is_found() -> None:
         found = detector.maps(odd, method=method, blur=2.0)
         truth = mask.expand_as(found).double().flatten().numpy()
         assert auroc(truth, found.flatten().numpy()).item() > 0.8, method
+
+
+@pytest.mark.parametrize("option", [{"blur": float("nan")}, {"threshold": float("nan")}, {"samples": 2.5}])
+def test_an_option_that_is_no_proper_number_is_refused(option: dict[str, float]) -> None:
+    with pytest.raises(XrayInterpError) as caught:
+        Localisation.of(**option)
+    assert caught.value.code is Code.BAD_OPTION

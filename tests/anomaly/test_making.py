@@ -63,6 +63,23 @@ def test_films_of_many_folders_are_dealt_out_by_folder(tmp_path: Path) -> None:
     assert "taken for one patient's" in normals.learnt.description
 
 
+def test_studies_of_a_patient_stay_together(tmp_path: Path) -> None:
+    places = [tmp_path / f"p{i // 4}" / f"study{i % 4}" / "a.png" for i in range(48)]
+    normals = from_files([str(film_png(place, seed=i)) for i, place in enumerate(places)], "blobs")
+    learnt, held_out = set(normals.learnt.patients or ()), set(normals.held_out.patients or ())
+    assert learnt | held_out == {str(tmp_path / f"p{i}") for i in range(12)}
+    assert not learnt & held_out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_folder_is_not_held_out_whole(seed: int) -> None:
+    owners = (*("big" for _ in range(60)), *(f"small{i}" for i in range(20)))
+    rest, part = parted(stripes(80, "a", owners), 16, seed)
+    assert len(part) == 16
+    assert "big" not in (part.patients or ())
+    assert len(rest) == 64
+
+
 @given(owners=st.lists(st.integers(0, 9), min_size=4, max_size=40), count=st.integers(1, 4), seed=st.integers(0, 9))
 def test_patients_stay_together(owners: list[int], count: int, seed: int) -> None:
     whole = NormalSet(
@@ -72,8 +89,13 @@ def test_patients_stay_together(owners: list[int], count: int, seed: int) -> Non
         "numbers",
         "made",
     )
-    rest, part = parted(whole, count, seed)
-    assert len(part) >= count
+    try:
+        rest, part = parted(whole, count, seed)
+    except XrayInterpError as error:
+        assert error.code is Code.BAD_OPTION
+        assert max(map(owners.count, owners)) > count
+        return
+    assert count / 2 <= len(part) <= max(count, 1.5 * count)
     assert not set(rest.patients or ()) & set(part.patients or ())
     assert sorted((*rest.ids, *part.ids), key=int) == list(whole.ids)
     for some in (rest, part):

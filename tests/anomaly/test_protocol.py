@@ -19,7 +19,7 @@ from xrayinterp.anomaly import protocol_identity, protocol_tasks
 from xrayinterp.anomaly.distillation import DistillationDetector
 from xrayinterp.anomaly.kinds import KINDS
 from xrayinterp.anomaly.protocol import ALL, Measured, Outcome, Task, Trial, by_pixel, examine
-from xrayinterp.anomaly.protocol_conduct import Plan, conduct
+from xrayinterp.anomaly.protocol_conduct import Missing, Plan, conduct
 from xrayinterp.anomaly.protocol_detectors import DetectorMethod, NamedDetector, Setup, detectors_named, experts
 from xrayinterp.anomaly.protocol_family import Family, Loading, one_class
 from xrayinterp.anomaly.protocol_identity import (
@@ -206,6 +206,9 @@ def test_a_damaged_cell_says_what_to_do(tmp_path: Path, content: bytes) -> None:
 # ------------------------------------------------------------------------------------------------------ whole conduct
 
 
+WHOLE = Missing(0, 0)
+
+
 def made_plan(load: Callable[[str, Loading], Task], seeds: int = 2) -> Plan:
     parts = ("made-a", "made-b")
     family = Family("made", "made tasks", SIZE, lambda loading: parts, load)
@@ -225,7 +228,7 @@ def test_a_familys_effort_scales_what_is_asked_of_all(tmp_path: Path) -> None:
     method = replace(whole.detectors[0].method, make=make)
     half = replace(family, effort=0.5)
     planned = replace(whole, tasks=((half, part),), detectors=(NamedDetector(method, ""),), effort=0.4)
-    assert conduct(planned, tmp_path) == 0
+    assert conduct(planned, tmp_path) == WHOLE
     assert asked == [pytest.approx(0.2)]
     assert "for about 200 steps" in (tmp_path / "report.md").read_text()
 
@@ -238,10 +241,10 @@ def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
         return made_task(part)
 
     planned = made_plan(load)
-    assert conduct(planned, tmp_path, budget=-1) == 4
+    assert conduct(planned, tmp_path, budget=-1) == Missing(failed=0, waiting=4)
     assert loaded == []
     assert "4 of 4 are not measured" in (tmp_path / "report.md").read_text()
-    assert conduct(planned, tmp_path) == 0
+    assert conduct(planned, tmp_path) == WHOLE
     assert loaded == ["made-a", "made-b"] * 3  # to know them, and for each of two seeds
     report = (tmp_path / "report.md").read_text()
     assert "not measured" not in report
@@ -249,7 +252,7 @@ def test_conduct_measures_reports_and_goes_on(tmp_path: Path) -> None:
     before = (tmp_path / "figures.parquet").read_bytes()
     again = planned.detectors[0].method
     fixed = replace(again, make=lambda setup: pytest.fail("measured again"))
-    assert conduct(replace(planned, detectors=(NamedDetector(fixed, ""),)), tmp_path) == 0
+    assert conduct(replace(planned, detectors=(NamedDetector(fixed, ""),)), tmp_path) == WHOLE
     assert (tmp_path / "figures.parquet").read_bytes() == before
     rows = pq.read_table(tmp_path / "figures.parquet").to_pylist()
     (whole,) = (r for r in rows if r["task"] == "" and r["metric"] == "auroc")
@@ -294,7 +297,7 @@ def test_a_mean_over_some_tasks_of_a_family_says_so(tmp_path: Path) -> None:
 
 def measured(planned: Plan, out: Path) -> list[float]:
     """What a run finds, the faint and the bright ones together, task by task."""
-    assert conduct(planned, out) == 0
+    assert conduct(planned, out) == WHOLE
     found = lines(recorded(planned, out), Cells(out / "cells"))
     return [line.value for line in found if line.place.task and (line.place.metric, line.place.group) == ("auroc", ALL)]
 
@@ -308,7 +311,7 @@ def test_other_images_never_take_the_results_of_earlier_ones(tmp_path: Path) -> 
         return replace(task, trials=(classes, *task.trials[1:]))
 
     said: list[str] = []
-    assert conduct(made_plan(changed, seeds=1), tmp_path, told=said.append) == 0
+    assert conduct(made_plan(changed, seeds=1), tmp_path, told=said.append) == WHOLE
     assert said[0].startswith(f"made-a {SIZE} all: other images than at the last run")
     assert measured(made_plan(changed, seeds=1), tmp_path) == [0.25, 0.25]
     assert len(list((tmp_path / "cells" / "made-a").glob("*.npz"))) == 2
@@ -371,7 +374,7 @@ def test_a_detector_that_fails_does_not_stop_the_others(tmp_path: Path, error: E
 
     lame = NamedDetector(replace(good, name="lame", make=failing), "")
     said: list[str] = []
-    assert conduct(replace(planned, detectors=(lame, *planned.detectors)), tmp_path, told=said.append) == 2
+    assert conduct(replace(planned, detectors=(lame, *planned.detectors)), tmp_path, told=said.append) == Missing(2, 0)
     assert sum("made-a lame seed 0 failed" in line for line in said) == 1
     assert "made-b bright seed 0: fitted" in "".join(said)
     report = (tmp_path / "report.md").read_text()
@@ -382,6 +385,26 @@ def test_a_detector_that_fails_does_not_stop_the_others(tmp_path: Path, error: E
     assert not list((tmp_path / "cells").rglob("lame*.npz"))
 
 
+def test_a_task_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    def load(part: str, loading: Loading) -> Task:
+        if part == "made-a":
+            raise XrayInterpError(Code.DATA_MISSING, "No pictures.", "Fetch them.")
+        return made_task(part)
+
+    assert conduct(made_plan(load, seeds=1), tmp_path) == Missing(1, 0)
+    report = (tmp_path / "report.md").read_text()
+    assert "`bright` on made-a, seed 0: No pictures. Fetch them." in report
+    assert "| `bright` |" in report
+
+
+def test_where_no_task_can_be_read_the_reason_is_raised(tmp_path: Path) -> None:
+    def load(part: str, loading: Loading) -> Task:
+        raise XrayInterpError(Code.DATA_MISSING, f"No {part}.")
+
+    with pytest.raises(XrayInterpError, match="No made-b"):
+        conduct(made_plan(load, seeds=1), tmp_path)
+
+
 def test_weights_that_cannot_be_had_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise XrayInterpError(Code.WEIGHTS_OFFLINE, f"No {name}.", "Fetch it.")
@@ -389,7 +412,7 @@ def test_weights_that_cannot_be_had_are_told_of(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(protocol_identity, "weights_digest", missing)
     planned = made_plan(lambda part, loading: made_task(part), seeds=1)
     reading = NamedDetector(replace(planned.detectors[0].method, name="reading", reads=True), "vgg16")
-    assert conduct(replace(planned, detectors=(reading, *planned.detectors)), tmp_path) == 2
+    assert conduct(replace(planned, detectors=(reading, *planned.detectors)), tmp_path) == Missing(2, 0)
     assert "`reading@vgg16` on made-a, seed 0: No vgg16. Fetch it." in (tmp_path / "report.md").read_text()
 
 

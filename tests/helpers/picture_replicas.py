@@ -72,12 +72,13 @@ def square(start: int, size: int = 24) -> np.ndarray:
 
 
 def retinal_oct(root: Path) -> None:
-    """Two patients a class and split."""
+    """Two patients a class and split; one healthy patient is on both sides, as among those published."""
     for split, first in (("train", 100), ("test", 200)):
         for number, name in enumerate(("CNV", "DME", "DRUSEN", "NORMAL")):
             for i in range(4):
                 path = root / "OCT2017" / split / name / f"{name}-{first + 10 * number + i // 2}-{i + 1}.jpeg"
                 picture(path, grey(i, 20, 30))
+    picture(root / "OCT2017/train/NORMAL/NORMAL-230-9.jpeg", grey(9, 20, 30))
 
 
 def head_ct(root: Path) -> None:

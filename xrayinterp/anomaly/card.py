@@ -109,6 +109,9 @@ class AnomalyRecord(_Strict):
         points = len(self.expert.points)
         if not all(0 <= i < points for i in (*self.settings.training, *self.settings.scoring)):
             raise ValueError(f"a critical point beyond the expert's {points}")
+        for chosen in (self.settings.training, self.settings.scoring):
+            if len(set(chosen)) < len(chosen) or not set(self.settings.training).issuperset(chosen):
+                raise ValueError(f"critical points {chosen}: one is named twice, or was never trained")
         if not len(self.value) == len(self.direction) == len(self.settings.scoring):
             raise ValueError("not one weight a critical point")
         recipe = self.expert.recipe

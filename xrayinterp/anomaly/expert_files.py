@@ -71,13 +71,19 @@ def same_expert(expert: Expert, record: ExpertRecord, path: Path) -> Expert:
     """The expert, if it is the recorded one.
 
     Raises:
-        XrayInterpError: `weights-hash` otherwise.
+        XrayInterpError: `weights-hash` otherwise; `bad-manifest` where it is fed in another way than recorded.
     """
     if expert.points != record.points or expert.sha256 != record.sha256:
         raise XrayInterpError(
             Code.WEIGHTS_HASH,
             f"{path} was fitted to another {record.name!r} than the one here: SHA-256 {record.sha256}, "
             f"here {expert.sha256}.",
+            "Fit the detector again.",
+        )
+    if (fed := RecipeRecord(**asdict(expert.recipe))) != record.recipe:
+        raise XrayInterpError(
+            Code.BAD_MANIFEST,
+            f"{path} says that {record.name!r} is fed by {record.recipe}, and it is fed by {fed}.",
             "Fit the detector again.",
         )
     return expert

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import Code, XrayInterpError
 from ..models.architectures import DenseNet
 from ..models.chest_model import ChestModel
+from ..models.device import usable
 from ..models.layout import DenseNetShape, dissection_layers
 from ..models.prepare import resize
 from ..operators.taps import feature_maps
@@ -88,7 +89,7 @@ class Expert:
 
     def on(self, device: str | torch.device) -> Expert:
         """The same expert on a device; a copy of its network goes there."""
-        here, wanted = next(iter(self.module.parameters()), torch.empty(0)).device, torch.device(device)
+        here, wanted = next(iter(self.module.parameters()), torch.empty(0)).device, usable(device)
         there = here.type == wanted.type and wanted.index in (None, here.index)
         return self if there else replace(self, module=copy.deepcopy(self.module).to(wanted))
 
@@ -144,7 +145,7 @@ def random_expert(seed: int = 0, *, size: int | None = 128, shape: DenseNetShape
         if shape is not None:
             return densenet_expert(DenseNet(shape, 1), "random", "random", size or 128)
         module = vgg16_features()
-    return Expert("random", "random", module, VGG_PATHS, _imagenet_recipe(size), False, tensors_sha256(module))
+    return Expert("random-vgg16", "random", module, VGG_PATHS, _imagenet_recipe(size), False, tensors_sha256(module))
 
 
 def vgg16_expert(*, size: int | None = 128, file: Path | None = None) -> Expert:

@@ -61,18 +61,25 @@ class Settings:
         """Positions for training and for scoring.
 
         Raises:
-            XrayInterpError: `unknown-layer` for a position that the expert does not have.
+            XrayInterpError: `unknown-layer` for a position that the expert does not have or that is named twice;
+                `bad-option` for one to score at that is not trained.
         """
         count = len(expert.points)
         training = tuple(range(count)) if self.training is None else self.training
         scoring = training[-3:] if self.scoring is None else self.scoring
         for name, chosen in (("training", training), ("scoring", scoring)):
-            if not chosen or not all(0 <= i < count for i in chosen):
+            if not chosen or not all(0 <= i < count for i in chosen) or len(set(chosen)) < len(chosen):
                 raise XrayInterpError(
                     Code.UNKNOWN_LAYER,
                     f"The critical points for {name} are {chosen}, and {expert.name!r} has {count}.",
-                    f"Name some of 0 to {count - 1}.",
+                    f"Name some of 0 to {count - 1}, each once.",
                 )
+        if untaught := set(scoring) - set(training):
+            raise XrayInterpError(
+                Code.BAD_OPTION,
+                f"Critical points {sorted(untaught)} are for scoring, and the cloner learns nothing there.",
+                f"Score at some of {training}.",
+            )
         return training, scoring
 
 

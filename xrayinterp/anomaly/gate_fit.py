@@ -40,7 +40,7 @@ SOURCES = ("nih", "kermany", "hannover")
 All three are open: no restriction, CC BY 4.0, CC BY 3.0.
 """
 SHARE = 0.1
-"""Least share of the fit that a source counts for, however few its films."""
+"""A source counts for as much as this share of all films would, however few its own are."""
 PASS, PASS_EACH = 0.99, 0.97
 """Least shares of val films that pass: of all, and of every subgroup of at least FEW films.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -67,11 +68,14 @@ class Localisation:
                 f"There is no way of localisation called {self.method!r}.",
                 f"There are: {', '.join(METHODS)}.",
             )
-        if self.blur < 0 or self.samples < 1 or not 0 <= self.noise <= 1:
+        whole = isinstance(self.samples, int) and self.samples >= 1
+        known = self.threshold is None or math.isfinite(self.threshold)
+        if not (0 <= self.blur < math.inf and whole and known and 0 <= self.noise <= 1):
             raise XrayInterpError(
                 Code.BAD_OPTION,
-                f"blur {self.blur}, samples {self.samples}, noise {self.noise} are out of range.",
-                "blur is 0 or more, samples 1 or more, noise from 0 to 1.",
+                f"blur {self.blur}, samples {self.samples}, noise {self.noise}, threshold {self.threshold} are out of "
+                "range.",
+                "blur is 0 or more, samples a whole number from 1, noise from 0 to 1, threshold a number.",
             )
         if self.opening and self.threshold is None:
             raise XrayInterpError(Code.BAD_OPTION, "An opening needs a threshold.", "Give both, or neither.")

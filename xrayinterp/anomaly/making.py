@@ -31,7 +31,9 @@ from .normals import Criterion, NormalSet, as_images, normal_films
 DETAIL = 128
 """Side in pixels to which films are reduced: most NIH films at hand have no more."""
 FOLDERS = 10
-"""Folders from which on films are dealt out by folder: where there are so many, one is a patient or a study."""
+"""So many folders on a level are taken for patients, and films dealt out by them."""
+MOST = 1.5
+"""Times the films wanted that may be held out, as patients are drawn whole."""
 STANDARD = 10
 """Fewest normals that terms are standardised on."""
 
@@ -155,11 +157,13 @@ def from_files(
 ) -> Normals:
     """Films that a person says are normal; a `share` of them, drawn by `seed`, is held out.
 
-    A film given twice counts once. Patients are unknown: films of FOLDERS folders or more are dealt out by folder, each
-    taken for one patient; others film by film. The description says which.
+    A film given twice counts once. Patients are unknown: where a level of folders has FOLDERS or more, films are dealt
+    out by the folders of the uppermost such level, each taken for one patient; others film by film. The description
+    says which.
 
     Raises:
-        XrayInterpError: what a film is refused for, naming it; `bad-option` for fewer than ten different films.
+        XrayInterpError: what a film is refused for, naming it; `bad-option` for fewer than ten different films, and
+            where folders are so uneven that no share of them can be held out.
     """
     found: dict[str, tuple[str, Tensor]] = {}
     for file in files:
@@ -170,12 +174,24 @@ def from_files(
         raise XrayInterpError(
             Code.BAD_OPTION, f"{len(found)} different films are too few to learn what is normal.", "Give ten or more."
         )
-    folders = tuple(folder for folder, _ in found.values())
-    known = folders if len(set(folders)) >= FOLDERS else None
+    known = taken_for_patients([folder for folder, _ in found.values()])
     how = "films of a folder taken for one patient's" if known else "films dealt out one by one"
     images = as_images(torch.stack([square for _, square in found.values()]))
     whole = NormalSet(images, tuple(found), known, f"{description} (patients unknown, {how})", "stated")
     return Normals(*parted(whole, max(2, round(share * len(found))), seed))
+
+
+def taken_for_patients(folders: Sequence[str]) -> tuple[str, ...] | None:
+    """The folders (N,) of films at the uppermost level where there are FOLDERS or more; None where there is none.
+
+    In PATIENT/STUDY/film these are the patients, whose studies stay together.
+    """
+    parts = [Path(folder).parts for folder in folders]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        level = tuple(str(Path(*one[:depth])) for one in parts)
+        if len(set(level)) >= FOLDERS:
+            return level
+    return None
 
 
 def standardising(normals: NormalSet, seed: int) -> tuple[NormalSet, NormalSet]:
@@ -195,12 +211,28 @@ def standardising(normals: NormalSet, seed: int) -> tuple[NormalSet, NormalSet]:
 
 
 def parted(normals: NormalSet, count: int, seed: int) -> tuple[NormalSet, NormalSet]:
-    """The rest, and `count` normals or a few more: patients drawn whole by `seed`, each film its own without."""
+    """The rest, and about `count` normals: patients drawn whole by `seed`, each film its own without.
+
+    One whose films would make it more than MOST times as many is passed over.
+
+    Raises:
+        XrayInterpError: `bad-option` where that leaves fewer than half of `count`.
+    """
     owners = [str(i) for i in range(len(normals))] if normals.patients is None else list(normals.patients)
     numbers = np.unique(np.asarray(owners), return_inverse=True)[1]
-    order = np.random.default_rng(seed).permutation(int(numbers.max()) + 1)
-    reached = np.cumsum(np.bincount(numbers)[order])
-    drawn = order[: int(np.searchsorted(reached, count)) + 1]
+    sizes = np.bincount(numbers)
+    drawn: list[int] = []
+    reached = 0
+    for owner in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        if reached < count and reached + sizes[owner] <= max(count, MOST * count):
+            drawn.append(owner)
+            reached += int(sizes[owner])
+    if 2 * reached < count:
+        raise XrayInterpError(
+            Code.BAD_OPTION,
+            f"Of {len(normals)} films of {len(sizes)} patients, {count} cannot be held out: one has {sizes.max()}.",
+            "Give films that are spread more evenly over patients.",
+        )
     held = np.isin(numbers, drawn)
     return _rows(normals, np.flatnonzero(~held)), _rows(normals, np.flatnonzero(held))
 

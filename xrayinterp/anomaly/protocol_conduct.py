@@ -88,7 +88,7 @@ def conduct(
     budget: float | None = None,
     told: Callable[[str], None] = lambda _: None,
     tick: Callable[[], None] = lambda: None,
-) -> int:
+) -> Missing:
     """Measure what is not measured yet, then write OUT/report.md and OUT/figures.parquet of all that is.
 
     A detector that cannot be made or measured is told of, and the others go on.
@@ -102,7 +102,10 @@ def conduct(
         tick: called after each cell, measured now or before.
 
     Returns:
-        How many cells are still missing: failed, in work elsewhere, or not begun for the budget's sake.
+        How many cells are still missing.
+
+    Raises:
+        XrayInterpError: where no task can be read, the first one's reason.
     """
     cells, begun = Cells(out / "cells"), time.monotonic()
     loaded = lru_cache(maxsize=1)(lambda family, part: family.load(part, planned.loading))
@@ -123,13 +126,28 @@ def conduct(
                 effort=planned.effort_of(family),
             )
             measured = partial(_measure, partial(loaded, family, part), named, setup, planned.resamples)
-            trouble = lost.get(weights_name(named.weights, cell.seed)) or _tried(cells, cell, measured, told)
+            known = lost.get(planned.images_name(family, part)) or lost.get(weights_name(named.weights, cell.seed))
+            trouble = known or _tried(cells, cell, measured, told)
             if trouble:
                 failed[cell] = trouble
                 told(f"{_name(cell)} failed: {trouble}")
         tick()
     write(planned, cells, out, failed)
-    return sum(not cells.file(cell).is_file() for *_, cell in planned.cells())
+    missing = sum(not cells.file(cell).is_file() for *_, cell in planned.cells())
+    return Missing(len(failed), missing - len(failed))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Cells that are not measured: `failed`, or `waiting`, in work elsewhere or not begun for the budget's sake."""
+
+    failed: int
+    waiting: int
+
+    @property
+    def all(self) -> int:
+        """Both."""
+        return self.failed + self.waiting
 
 
 def _tried(cells: Cells, cell: Cell, measured: Callable[[], Outcome], told: Callable[[str], None]) -> str:

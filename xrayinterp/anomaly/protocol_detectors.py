@@ -238,10 +238,10 @@ METHODS: Mapping[str, DetectorMethod] = MappingProxyType(
             DetectorMethod(
                 "equal", "distillation, a cloner as large as the expert", _distillation(cloner="equal"), views=_few
             ),
-            DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest, version=2),
-            DetectorMethod("gaussian", "Gaussian per position (PaDiM-like)", _gaussian),
+            DetectorMethod("nearest", "nearest normal patch (PatchCore-like)", _nearest, version=3),
+            DetectorMethod("gaussian", "Gaussian per position (PaDiM-like)", _gaussian, version=2),
             DetectorMethod("centre", "control that looks at no image", _centre, reads=False, seeded=False),
-            DetectorMethod("reconstruction", "small autoencoder", _reconstruction, reads=False),
+            DetectorMethod("reconstruction", "small autoencoder", _reconstruction, reads=False, version=2),
             DetectorMethod(
                 "weak",
                 "supervised: model `weak`, told of findings",

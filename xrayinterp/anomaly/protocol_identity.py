@@ -81,18 +81,27 @@ def weights_digest(known_by: str) -> str:
 def identified(
     planned: Plan, out: Path, load: Callable[[Family, str], Task], budget: float | None = None
 ) -> tuple[Plan, dict[str, str]]:
-    """A plan that knows its images and weights, and why weights could not be had, by `weights_name`.
+    """A plan that knows its images and weights, and why some could not be had, by `images_name` and `weights_name`.
 
     What is found is recorded in OUT/identity.json. After `budget` seconds nothing more is loaded, and what an earlier
     run recorded is believed.
+
+    Raises:
+        XrayInterpError: where no task's images can be had, the first one's reason.
     """
     begun = time.monotonic()
     images: dict[str, str] = {}
+    trouble: dict[str, str] = {}
     for family, part in planned.tasks:
         if budget is None or time.monotonic() - begun <= budget:
-            images[planned.images_name(family, part)] = images_digest(load(family, part))
+            name = planned.images_name(family, part)
+            try:
+                images[name] = images_digest(load(family, part))
+            except XrayInterpError as error:
+                trouble[name] = f"{error.message} {error.hint}".strip()
+                if len(trouble) == len(planned.tasks):
+                    raise
     weights: dict[str, str] = {}
-    trouble: dict[str, str] = {}
     for name in dict.fromkeys(weights_name(named.weights, cell.seed) for _, _, named, cell in planned.cells()):
         try:
             if name.strip():
@@ -126,8 +135,11 @@ def _read(file: Path) -> Identity:
     if not file.is_file():
         return Identity()
     try:
-        return Identity(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if not all(isinstance(of, dict) and all(isinstance(one, str) for one in of.values()) for of in told.values()):
+            raise TypeError("a field is no table of words")
+        return Identity(**told)
+    except (ValueError, TypeError, AttributeError) as error:
         raise XrayInterpError(
             Code.BAD_DATA, f"{file} cannot be read: {error}.", "Delete it: the same command writes it again."
         ) from error

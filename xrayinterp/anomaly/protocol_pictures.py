@@ -62,7 +62,11 @@ def _each_class(manifest: PictureSet, part: str, loading: Loading) -> Task:
 def _whole(manifest: PictureSet, part: str, loading: Loading) -> Task:
     found = load_pictures(manifest, root=loading.root)
     train, test = dealt(found)
-    return _task(manifest, part, train, test, loading)
+    tested = {one.patient for one in test}
+    apart = [one for one in train if one.patient not in tested]
+    left_out = len(train) - len(apart)
+    said = f"{manifest.title}, without {left_out} pictures to learn from, of patients of the test" if left_out else ""
+    return _task(manifest, part, apart, test, loading, said)
 
 
 def _object(manifest: PictureSet, part: str, loading: Loading) -> Task:
@@ -71,7 +75,9 @@ def _object(manifest: PictureSet, part: str, loading: Loading) -> Task:
     return _task(manifest, part, train, test, loading)
 
 
-def _task(manifest: PictureSet, part: str, train: Sequence[Picture], test: Sequence[Picture], loading: Loading) -> Task:
+def _task(
+    manifest: PictureSet, part: str, train: Sequence[Picture], test: Sequence[Picture], loading: Loading, said: str = ""
+) -> Task:
     train, test = (
         [of[i] for i in at_most(loading.limit, [one.label for one in of], np.zeros(len(of), dtype=bool))]
         for of in (train, test)
@@ -80,11 +86,15 @@ def _task(manifest: PictureSet, part: str, train: Sequence[Picture], test: Seque
         raise XrayInterpError(
             Code.BAD_DATA, f"{manifest.title} has {len(train)} pictures to learn from and {len(test)} for the test."
         )
+    if len({bool(one.normal) for one in test}) < 2:
+        kind = "normal" if test[0].normal else "anomalous"
+        raise XrayInterpError(Code.BAD_DATA, f"All {len(test)} pictures for the test of {manifest.title} are {kind}.")
     size = loading.size or manifest.size
     images = pixels(test, size, colour=manifest.colour)
     trials = [_by_class(test, images), *_outlined(test, images, size)]
     learnt = pixels(train, size, colour=manifest.colour)
-    return Task(part, manifest.name, manifest.title, learnt, tuple(one.patient for one in train), tuple(trials))
+    title, patients = said or manifest.title, tuple(one.patient for one in train)
+    return Task(part, manifest.name, title, learnt, patients, tuple(trials))
 
 
 def dealt(found: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,6 +89,10 @@ def save_outcome(file: Path, outcome: Outcome, cell: Cell) -> None:
         )
 
 
+_BROKEN = (EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+"""What a damaged archive raises."""
+
+
 def load_outcome(file: Path) -> Outcome:
     """What `save_outcome` wrote."""
     try:
@@ -98,7 +103,7 @@ def load_outcome(file: Path) -> Outcome:
             for one, value, of_one in zip(told["figures"], values, draws, strict=True)
         )
         return Outcome(figures, told["fit_seconds"], told["seconds_per_thousand"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (*_BROKEN, OSError, ValueError, KeyError, TypeError) as error:
         raise XrayInterpError(
             Code.BAD_DATA, f"{file} cannot be read: {error}.", "Delete it: the same command measures it again."
         ) from error

@@ -11,7 +11,7 @@ from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .anomaly_evaluate import evaluate
 from .console import complain, remark, ticking, tracked
-from .films import cannot_write, conclude, gathered
+from .films import conclude, gathered
 from .options import (
     EXIT_INTERRUPTED,
     Device,
@@ -20,6 +20,8 @@ from .options import (
     Seed,
     StatedFit,
     StatedView,
+    cannot_write,
+    folder_for,
     split_list,
     view_of,
 )
@@ -90,7 +92,9 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """Fit a detector on normal films alone, calibrate it on others, and write it with a record of what normal means."""
-    _check(out, files, dataset, normal)
+    _check(out, files, dataset, normal, data)
+    for folder in (out.parent, *([work] if work else [])):
+        folder_for(folder)
     from ..anomaly.calibration import Calibration
     from ..anomaly.choice import expert_named
     from ..anomaly.files import LARGEST, MAX_BYTES, check_plan
@@ -183,7 +187,7 @@ def _reserve(calibration: Calibration) -> None:
         remark(said)
 
 
-def _check(out: Path, files: list[str] | None, dataset: str | None, normal: str | None) -> None:
+def _check(out: Path, files: list[str] | None, dataset: str | None, normal: str | None, data: Path | None) -> None:
     if out.suffix != ".safetensors" or out.is_dir():
         raise XrayInterpError(Code.BAD_OPTION, f"{out} is no name for a detector.", "Let it end in .safetensors.")
     if bool(files) == (dataset is not None):
@@ -192,3 +196,9 @@ def _check(out: Path, files: list[str] | None, dataset: str | None, normal: str 
         raise XrayInterpError(
             Code.BAD_OPTION, "Nothing says what is normal about these films.", "Say it in a sentence with --normal."
         )
+    if dataset is not None and normal:
+        raise XrayInterpError(
+            Code.BAD_OPTION, "Of a data set, films without findings are normal.", "Leave --normal out, or give FILES."
+        )
+    if files and data is not None:
+        raise XrayInterpError(Code.BAD_OPTION, "FILES are read from no data root.", "Leave --data out.")

@@ -10,7 +10,7 @@ import typer
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .console import remark, table, ticking
-from .options import Device, split_list
+from .options import EXIT_INTERNAL, Device, folder_for, split_list
 
 Tasks = Annotated[
     list[str] | None,
@@ -27,7 +27,7 @@ Data = Annotated[
 ]
 Size = Annotated[int | None, typer.Option(min=16, help="Side of all images in pixels; else each task's own.")]
 Limit = Annotated[int | None, typer.Option(min=2, help="At most so many images of each set, for a trial.")]
-Effort = Annotated[float, typer.Option(min=0.001, help="Factor on the steps of every training.")]
+Effort = Annotated[float, typer.Option(min=0.001, max=1000, help="Factor on the steps of every training.")]
 Budget = Annotated[float | None, typer.Option(min=0, help="Minutes after which nothing more is begun.")]
 List = Annotated[bool, typer.Option("--list", help="List tasks, detectors and experts.")]
 
@@ -48,6 +48,7 @@ def evaluate(
     """Fit detectors on normal images and measure them on others: by image, and by pixel where there are outlines.
 
     Writes OUT/report.md and OUT/figures.parquet. Several processes may share OUT; stopped, the same command goes on.
+    Exit status 1 where a detector failed.
     """
     if listed:
         _list()
@@ -56,8 +57,7 @@ def evaluate(
     if not asked or out is None:
         missing = "No task is named." if not asked else "There is no folder for the results."
         raise XrayInterpError(Code.BAD_OPTION, missing, "See --list." if not asked else "Name one with --out.")
-    if out.exists() and not out.is_dir():
-        raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.")
+    folder_for(out)
     if size is not None and size % 8:
         raise XrayInterpError(Code.BAD_OPTION, f"The side {size} is no multiple of 8.", f"Say {8 * (size // 8)}.")
     from ..anomaly.protocol_conduct import conduct, plan
@@ -71,9 +71,11 @@ def evaluate(
             planned, out, device=device, budget=None if budget is None else 60 * budget, told=remark, tick=tick
         )
     typer.echo(str(out / "report.md"))
-    if left:
-        missing = f"{left} of {len(planned.cells())} failed, are in work elsewhere or were not begun"
+    if left.all:
+        missing = f"{left.failed} of {len(planned.cells())} failed, {left.waiting} are in work elsewhere or not begun"
         remark(f"{missing}: the same command goes on.")
+    if left.failed:
+        raise typer.Exit(EXIT_INTERNAL)
 
 
 def _list() -> None:

@@ -22,7 +22,9 @@ from .options import (
     Seed,
     StatedFit,
     StatedView,
+    cannot_write,
     fit_of,
+    folder_for,
     open_model,
     split_list,
     view_of,
@@ -125,10 +127,7 @@ def explain(
     layers = split_list(layer or [])
     for name in layers:
         chest_model.layer(name)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from error
+    folder_for(out)
     make = partial(
         explain_film,
         model=chest_model,
@@ -188,13 +187,6 @@ def _known_methods(names: Sequence[str]) -> tuple[str, ...]:
     from ..attribution.registry import method_named
 
     return tuple(method_named(name).name for name in names)
-
-
-def cannot_write(path: Path, error: OSError) -> XrayInterpError:
-    """What went wrong where results should lie."""
-    return XrayInterpError(
-        Code.BAD_OPTION, f"{path} cannot be written: {error.strerror or error}.", "Name another place for the results."
-    )
 
 
 def conclude(films: int, refused: int, where: Path) -> None:

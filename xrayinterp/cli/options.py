@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import Code
+from ..errors import Code, XrayInterpError
 from .console import download_bar
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class FitOption(StrEnum):
 Files = Annotated[list[str], typer.Argument(help="Films (DICOM, PNG, JPEG) or folders of films.", show_default=False)]
 Model = Annotated[str, typer.Option("--model", "-m", help="A model's name (see `xrayinterp models list`) or file.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:0 ...")]
-Seed = Annotated[int, typer.Option(help="Seed of everything that draws random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that draws random numbers.")]
 StatedView = Annotated[
     ViewOption | None,
     typer.Option("--view", case_sensitive=False, help="View of these films, where their headers do not say."),
@@ -76,6 +78,29 @@ def fit_of(option: FitOption) -> Fit:
 def split_list(values: Sequence[str]) -> tuple[str, ...]:
     """Names given one by one, by commas, or both; blanks dropped, doubles once, order kept."""
     return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+
+
+def cannot_write(path: Path, error: OSError) -> XrayInterpError:
+    """What went wrong where results should lie."""
+    return XrayInterpError(
+        Code.BAD_OPTION, f"{path} cannot be written: {error.strerror or error}.", "Name another place for the results."
+    )
+
+
+def folder_for(out: Path) -> Path:
+    """A folder for results, made where it is not there, before any work is done.
+
+    Raises:
+        XrayInterpError: `bad-option` where nothing can be written there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            return out
+    except FileExistsError:
+        raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.") from None
+    except OSError as error:
+        raise cannot_write(out, error) from error
 
 
 def open_model(name: str, device: str) -> ChestModel:

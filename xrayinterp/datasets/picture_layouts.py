@@ -26,9 +26,10 @@ _MASK = r"(?:_mask(?:_\d+)?)?"
 
 def folders(manifest: PictureSet, root: Path, part: str) -> list[Picture]:
     """A folder a class, in folders `train`, `val` and `test` or without: the shallowest place that has a normal one."""
-    home = next((folder for folder in folders_below(root) if _has_normal(folder, manifest)), None)
+    home = next((folder for folder in folders_below(root) if _has_classes(folder, manifest)), None)
     if home is None:
-        raise manifest.lost(root, f"no folder {' or '.join(manifest.normal)}")
+        wanted = " and ".join(manifest.classes) or " or ".join(manifest.normal)
+        raise manifest.lost(root, f"no folder {wanted}")
     split = [name for name in SPLITS if _normal_in(home / name, manifest)]
     out = [
         picture
@@ -121,8 +122,11 @@ def _colours(values: Colours) -> Colours:
     return values if values.ndim == 3 else np.broadcast_to(values[..., None], (*values.shape, 3))
 
 
-def _has_normal(folder: Path, manifest: PictureSet) -> bool:
-    return any(_normal_in(place, manifest) for place in (folder, *(folder / split for split in SPLITS)))
+def _has_classes(folder: Path, manifest: PictureSet) -> bool:
+    """Whether a normal class lies there, with all others where the manifest names them: else it is another set."""
+    places = (folder, *(folder / split for split in SPLITS))
+    there = {inner.name for place in places for inner in _inner(place)}
+    return any(_normal_in(place, manifest) for place in places) and there.issuperset(manifest.classes)
 
 
 def _normal_in(folder: Path, manifest: PictureSet) -> bool:

@@ -12,7 +12,6 @@ from .registry import BUILTIN_DIR, DEFAULT_MODEL, ModelEntry, describe, model_na
 from .storage import save_builtin
 
 if TYPE_CHECKING:
-    from .architectures import DenseNet
     from .chest_model import ChestModel
 
 __all__ = [
@@ -38,6 +37,7 @@ def load_model(name_or_path: str | Path, *, device: str = "cpu", progress: Progr
     """
     from .build import build
     from .chest_model import ChestModel
+    from .device import usable
     from .documents import read_record
     from .storage import read_weights
     from .weights import ensure
@@ -51,7 +51,7 @@ def load_model(name_or_path: str | Path, *, device: str = "cpu", progress: Progr
     module = build(structure.architecture, structure.columns, read_weights(weights, record.sha256))
     return ChestModel(
         name=entry.name,
-        module=_on(module, device),
+        module=module.to(usable(device)),
         findings=structure.findings,
         layers=dissection_layers(structure.architecture, structure.size),
         size=structure.size,
@@ -63,13 +63,3 @@ def load_model(name_or_path: str | Path, *, device: str = "cpu", progress: Progr
         calibrations=entry.calibrations,
         metrics=entry.metrics,
     )
-
-
-def _on(module: DenseNet, device: str) -> DenseNet:
-    try:
-        return module.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
-        reason = str(error).splitlines()[0]
-        raise XrayInterpError(
-            Code.BAD_OPTION, f"The device {device!r} cannot be used: {reason}.", "Use cpu."
-        ) from error

@@ -51,7 +51,7 @@ def fit(
 ) -> tuple[nn.Module, tuple[float, ...]]:
     """Train; return the network of the last epoch, in eval mode on the processor, and the mean loss of every epoch.
 
-    The checkpoint is written after every epoch and gone on from; it is removed by whoever keeps the result. The same
+    The checkpoint is written after every epoch and gone on from; it stays, so that the same call ends at once. The same
     seed gives the same order of films and the same augmentation, so a broken run ends in the same weights.
 
     Args:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
+
+from ..localisation import blurred
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 """Images (N, C, H, W) in [0, 1] to an expert's maps at its critical points, (N, K, h, w) each."""
@@ -16,7 +17,7 @@ BATCH = 64
 
 
 def usual_blur(size: int) -> float:
-    """Deviation in pixels of the Gaussian that smooths every map of an image of that side: a 32nd of it."""
+    """Deviation in pixels of the Gaussian that smooths maps of an image of that side, however made: a 32nd of it."""
     return size / 32
 
 
@@ -43,11 +44,7 @@ def patches(features: Features, images: Tensor, *, grid: int | None = None) -> T
 def drawn(distances: Tensor, size: int, *, blur: float = 0.0) -> Tensor:
     """Distances (N, 1, g, g) as maps (N, 1, size, size), smoothed by a Gaussian of `blur` pixels."""
     maps = F.interpolate(distances, (size, size), mode="bilinear", align_corners=False)
-    if not blur:
-        return maps
-    side = min(2 * round(3 * blur) + 1, size - 1 + size % 2)
-    smooth: Tensor = gaussian_blur(maps, [side, side], [blur, blur])
-    return smooth
+    return blurred(maps, blur)
 
 
 def _on(maps: Tensor, side: int) -> Tensor:
