@@ -228,7 +228,7 @@ def explain(
                 for method, values in settings.items()
                 if lamps
             ),
-            *(unusualness_trust(radiograph, fit, seed=seed) if found is not None and WEIGHTS in lamps else ()),
+            *(unusualness_trust(radiograph, seed=seed) if found is not None and WEIGHTS in lamps else ()),
         ),
         anatomy=_anatomy(radiograph, frame(*radiograph.shape, fit), maps, regions, anatomy),
         layers=tuple(at_layer(run, target, layer, known) for layer in dict.fromkeys(layers)),

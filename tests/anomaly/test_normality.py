@@ -15,17 +15,18 @@ from pydantic import ValidationError
 from pypdf import PdfReader
 
 from xrayinterp.anomaly.calibration import Percentile
+from xrayinterp.anomaly.gate_record import WARNING
 from xrayinterp.anomaly.normality import Normality, known_detector, known_reference, normality_of
 from xrayinterp.anomaly.reference import measure
 from xrayinterp.anomaly.sensitivity import follows_weights, permuted
-from xrayinterp.anomaly.shelf import find
+from xrayinterp.anomaly.shelf import USUAL_WAY, find
 from xrayinterp.cli import main
 from xrayinterp.errors import Code
 from xrayinterp.explanation import Explanation, explain
 from xrayinterp.imaging.reader import read
 from xrayinterp.report.content import content
 from xrayinterp.report.document import read_document, to_document
-from xrayinterp.report.normality_words import NO_SIGN, ordinal, percentile_line, place
+from xrayinterp.report.normality_words import NO_FINDING, NO_SIGN, ordinal, percentile_line, place
 from xrayinterp.report.pdf import render_pdf
 from xrayinterp.ui.unusual import made
 
@@ -89,7 +90,7 @@ def test_the_document_holds_both_and_reads_back(explained: Explanation) -> None:
     document = to_document(explained)
     told = read_document(document.to_json()).normality
     assert told is not None and told.gate is not None and told.unusualness is not None
-    assert told.unusualness.words.endswith(NO_SIGN)
+    assert f"{NO_SIGN} {NO_FINDING}" in told.unusualness.words  # at the 90th percentile
     assert not told.gate.stopped
     assert to_document(replace(explained, normality=None)).normality is None
     wrong = json.loads(document.to_json())
@@ -139,7 +140,7 @@ def test_the_shipped_reference_is_that_of_the_shipped_detector() -> None:
     assert reference is not None
     assert reference.films == len(model.calibration.scores)
     assert len(reference.value) == len(reference.direction) == len(model.record.settings.scoring)
-    assert all(limit > 0 for limit in reference.limits.values())
+    assert all(0 <= reference.floors[way] < limit for way, limit in reference.limits.items())
     middle = sum(five[2] for five in (*reference.value, *reference.direction)) + model.record.offset
     assert middle == pytest.approx(float(np.median(model.calibration.scores)), rel=0.1)
 
@@ -155,10 +156,11 @@ def test_a_reference_is_measured_on_images() -> None:
 
 
 def test_the_map_has_one_scale_for_all_films_and_is_opened(explained: Explanation) -> None:
-    first, second = made(explained.radiograph, "crop", "gradient"), made(read(photograph_png()), "crop", "gradient")
-    assert first.common and first.limit == second.limit
+    first, second = made(explained.radiograph, "gradient"), made(read(photograph_png()), "gradient")
+    assert first.reference == 60
+    assert (first.floor, first.limit) == (second.floor, second.limit)
     assert first.values.shape == (128, 128)
-    assert not first.set_off(2.0 * float(first.values.max()) / first.limit).any()
+    assert not first.set_off(1.01 * (float(first.values.max()) - first.floor) / (first.limit - first.floor)).any()
     lone = replace(first, values=np.zeros((9, 9), np.float32))
     lone.values[4, 4] = first.limit
     assert not lone.set_off(0.5).any()  # a single cell does not outlast the opening
@@ -188,7 +190,8 @@ def test_the_strip_of_the_map_is_in_explanation_document_and_report(explained: E
     told = [(one.method, one.lamp) for one in to_document(found).trust]
     assert told == [("gradient", "follows-weights"), ("unusualness", "follows-weights")]
     strips = content(found)["trust"]["strips"]
-    assert [strip["method"] for strip in strips] == ["Gradient", "Unusualness"]
+    assert [strip["method"] for strip in strips] == ["Gradient", "Unusualness, difference"]
+    assert found.trust[1].readings[0].details["way"] == USUAL_WAY  # the map that the page draws
     assert explained.trust == ()
 
 
@@ -207,6 +210,17 @@ def test_predict_scores_a_photograph_and_warns_of_it(cli: Cli, films: tuple[Path
     assert photograph["verdict"] == "warned"
     assert photograph["message"].startswith("looks-unlike-chest: ")
     assert all(np.isfinite(float(photograph[name])) for name in ("Effusion", "Mass"))
+
+
+def test_the_report_of_a_stopped_film_begins_with_that_and_gives_no_probability(films: tuple[Path, Path]) -> None:
+    stopped = content(explain(read(films[1]), "compact", anatomy=False))
+    assert stopped["stopped"] == WARNING.message
+    assert WARNING.message not in stopped["warnings"]
+    assert "The input gate stopped this film: no probability is given." in stopped["summary"]
+    assert "robability 0" not in stopped["summary"]
+    passed = content(explain(read(films[0]), "compact", "Effusion", anatomy=False))
+    assert passed["stopped"] is None
+    assert "Calibrated probability" in passed["summary"]
 
 
 def test_explain_writes_logits_and_the_warning(cli: Cli, films: tuple[Path, Path], tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_a_photograph_waits_and_is_shown_when_asked_for(app: AppTest) -> None:
     at = button(at, "Show anyway").click().run()
     assert "logit is made of" in text(at)
     assert "no score on it means anything" in text(at)
+    at = button(at, "Hide scores").click().run()
+    assert "logit is made of" not in text(at)
     case = at.session_state["case"]
     case.show(case.films[1].sha256)
     at.run()
@@ -84,8 +86,16 @@ def test_the_map_of_unusualness_is_made_when_asked_for(app: AppTest) -> None:
     assert not at.exception
     assert "It is about no single finding" in text(at)
     assert "How far this map can be trusted" not in text(at)
-    at = button(at, "Measure whether this map follows what was learned").click().run()
+    assert "Points at outlined findings only weakly" in text(at)
+    at = button(at, "Measure whether this map follows what was learned (four maps)").click().run()
     assert "Follows the weights" in text(at)
+    assert any(one.label == "Map as PNG: Grad-CAM, signed" for one in at.get("download_button"))
+    case = at.session_state["case"]
+    case.draw("gradient")
+    at.run()
+    assert not at.exception
+    assert not next(one for one in at.toggle if one.label == "Unusualness").value
+    assert "It is about no single finding" not in text(at)
 
 
 def test_the_page_anomaly(app: AppTest) -> None:
@@ -93,7 +103,9 @@ def test_the_page_anomaly(app: AppTest) -> None:
     at = at.switch_page(ANOMALY).run()
     assert not at.exception
     assert "What normal means here" in text(at)
-    assert "Not a sign of health. 95 % interval" in text(at)
+    assert "Not a sign of health." in text(at)
+    assert "95 % interval" in text(at)
+    assert "AUROC 0.61" in text(at)
     assert "disease" not in text(at).lower()
     marks = [note.get("text") for chart in charts(at) for note in chart["layout"].get("annotations", [])]
     assert "this film" in marks

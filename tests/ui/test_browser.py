@@ -576,7 +576,7 @@ def test_a_photograph_is_stopped_until_the_reader_asks(whole_page: Any):
     go(page, "Read")
     page.get_by_role("button", name="Show anyway").click()
     opened(page)
-    assert "no score on it means anything" in page.locator(".xi-cautions").inner_text()
+    assert "no score on it means anything" in page.locator(".st-key-shown-anyway").inner_text()
     page.get_by_role("button", name="Open films").click()
     unfold(page, "Files of this session: 1 warned")
     page.get_by_role("cell", name=re.compile("looks-unlike-chest")).wait_for()

@@ -34,18 +34,25 @@ def test_a_film_beyond_all_others_is_on_the_axis(score: float) -> None:
 
 def test_bars_of_points_start_at_zero_and_bands_are_those_of_the_reference() -> None:
     reference = Reference(
-        tensors_sha256=None, films=9, maps=1, value=(FIVE, FIVE), direction=(FIVE, FIVE), limits={"gradient": 1.0}
+        tensors_sha256=None,
+        films=9,
+        maps=1,
+        value=(FIVE, FIVE),
+        direction=(FIVE, FIVE),
+        floors={"gradient": 0.0},
+        limits={"gradient": 1.0},
     )
     bare, full = points_figure(POINTS, None), points_figure(POINTS, reference)
     labels = [note.text for note in full.layout.annotations[::2]]
     assert labels == ["Block 2, values", "Block 2, direction", "Last block, values", "Last block, direction"]
     assert [note.text for note in full.layout.annotations[1::2]] == ["1.000", "0.500", "−2.000", "3.000"]
-    assert list(full.data[2].x) == pytest.approx([full.data[2].x[0]] * 4)
-    assert len(bare.data[2].x) == 0
-    lengths = np.asarray(full.data[3].x)
+    assert list(full.data[1].x) == pytest.approx([full.data[1].x[0]] * 4)
+    assert len(bare.data[1].x) == 0
+    assert len(full.layout.shapes) - len(bare.layout.shapes) == 8  # a tick at 5 and at 95 % a row, above the bars
+    lengths = np.asarray(full.data[2].x)
     assert lengths[1] / lengths[0] == pytest.approx(0.5)
     assert lengths[2] / lengths[0] == pytest.approx(-2.0)
-    assert len(set(np.asarray(full.data[3].base))) == 1
+    assert len(set(np.asarray(full.data[2].base))) == 1
 
 
 def test_points_by_name() -> None:
@@ -57,13 +64,16 @@ def test_a_layer_takes_the_place_of_the_map_on_its_own_scale() -> None:
     explanation = fake_explanation()
     film = explanation.radiograph
     values = np.zeros((16, 16), np.float32)
-    values[4:9, 4:9] = 2.0
-    made = UnusualMap("gradient", values, 4.0, True)
+    values[4:9, 4:9] = 3.0
+    made = UnusualMap("gradient", values, frame(*film.shape), 1.0, 4.0, 60)
     message = viewer_message(
-        film, frame(*film.shape, "crop"), saliency=explanation.maps[0], finding="Effusion", layer=made.layer("now", 0.5)
+        film, frame(*film.shape, "pad"), saliency=explanation.maps[0], finding="Effusion", layer=made.layer("now", 0.5)
     )
     told = message["map"]
-    assert (told["peak"], told["signed"], told["asked"]) == (4.0, False, "now")
+    assert (told["floor"], told["peak"], told["signed"], told["asked"]) == (1.0, 4.0, False, "now")
+    centre = frame(*film.shape, "crop")
+    assert told["frame"] == {"left": centre.left, "top": centre.top, "side": centre.side}  # not the model's
+    assert told["low"] == "1 and below"
     assert told["label"] == "Unusualness · Gradient · 16 × 16"
     assert told["high"] == "4 and above"
     assert len(message["contour"]["supports"]) == 1
@@ -72,8 +82,16 @@ def test_a_layer_takes_the_place_of_the_map_on_its_own_scale() -> None:
     assert viewer_message(film, frame(*film.shape, "crop"))["contour"] is None
 
 
+def test_a_share_of_the_scale_counts_from_where_it_begins() -> None:
+    values = np.zeros((9, 9), np.float32)
+    values[3:6, 3:6] = 2.0
+    made = UnusualMap("difference", values, frame(9, 9), 1.0, 3.0, 60)
+    assert made.set_off(0.5).sum() == 5  # half of 1 to 3 is 2; the opening leaves a plus
+    assert not made.set_off(0.55).any()
+
+
 def test_a_map_of_zeros_marks_nothing() -> None:
-    empty = UnusualMap("guided", np.zeros((8, 8), np.float32), 0.0, False)
+    empty = UnusualMap("guided", np.zeros((8, 8), np.float32), frame(8, 8), 0.0, 0.0, 0)
     assert not empty.set_off(0.5).any()
     layer = empty.layer("now")
     assert isinstance(layer, Layer)

@@ -128,10 +128,10 @@ def judge(radiograph: Radiograph) -> Judgement | None:
 
 
 def with_warning(radiograph: Radiograph, judgement: Judgement | None) -> Radiograph:
-    """The film, with the warning `looks-unlike-chest` where the gate stopped it."""
+    """The film, with the warning `looks-unlike-chest` before all others where the gate stopped it."""
     if judgement is None or not judgement.stopped or WARNING in radiograph.warnings:
         return radiograph
-    return replace(radiograph, warnings=(*radiograph.warnings, WARNING))
+    return replace(radiograph, warnings=(WARNING, *radiograph.warnings))
 
 
 def load_from(path: Path) -> Gate:

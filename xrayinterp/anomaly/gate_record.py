@@ -18,7 +18,7 @@ NAME, FOLDER = "gate", "gate"
 """The gate lies in a folder of its own below the built-in models."""
 WARNING = Warned(
     Code.LOOKS_UNLIKE_CHEST,
-    "This does not look like a frontal chest radiograph: no score on it means anything.",
+    "This does not look like a frontal chest radiograph. Unless it is one, no score on it means anything.",
 )
 """What stays with a film that the gate stopped."""
 

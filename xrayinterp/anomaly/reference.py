@@ -29,6 +29,8 @@ TOP = 0.995
 """A map's strength: this quantile of its values, so that no single pixel decides."""
 LIMIT = 0.95
 """The scale ends at this quantile of the strengths of held-out normals' maps."""
+FLOOR = 0.5
+"""The scale begins at the mean over held-out normals of this quantile of their maps: half of a usual map lies below."""
 MAPS = 60
 """Held-out normals whose maps are made, evenly over those there are."""
 
@@ -38,8 +40,9 @@ Five = tuple[float, float, float, float, float]
 class Reference(BaseModel):
     """The file NAME.reference.json beside a detector.
 
-    `value` and `direction`: QUANTILES of what each critical point gives the score of held-out normals. `limits`: by way
-    of localisation, where the scale of its maps ends. `tensors_sha256`: of the detector it was measured for.
+    `value` and `direction`: QUANTILES of what each critical point gives the score of held-out normals. `floors` and
+    `limits`: by way of localisation, where the scale of its maps begins and ends. `tensors_sha256`: of the detector it
+    was measured for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -49,6 +52,7 @@ class Reference(BaseModel):
     maps: int = Field(ge=1)
     value: tuple[Five, ...]
     direction: tuple[Five, ...]
+    floors: Mapping[str, float]
     limits: Mapping[str, float]
 
 
@@ -78,13 +82,15 @@ def measure(model: AnomalyModel, images: Tensor, ways: Sequence[str] = tuple(MET
     parts = np.quantile(model.detector.parts(images).double().numpy(), QUANTILES, axis=0)
     shown = images[np.unique(np.linspace(0, len(images) - 1, min(MAPS, len(images))).round())]
     value, direction = (_points(parts[:, i]) for i in (0, 1))
+    scales = {way: _scale(model, shown, way) for way in ways}
     return Reference(
         tensors_sha256=model.record.tensors_sha256,
         films=len(images),
         maps=len(shown),
         value=value,
         direction=direction,
-        limits={way: _limit(model, shown, way) for way in ways},
+        floors={way: floor for way, (floor, _) in scales.items()},
+        limits={way: limit for way, (_, limit) in scales.items()},
     )
 
 
@@ -98,10 +104,11 @@ def _points(quantiles: np.ndarray) -> tuple[Five, ...]:
     return tuple((float(a), float(b), float(c), float(d), float(e)) for a, b, c, d, e in quantiles.T)
 
 
-def _limit(model: AnomalyModel, images: Tensor, way: str) -> float:
+def _scale(model: AnomalyModel, images: Tensor, way: str) -> tuple[float, float]:
     single = track(images.split(1), f"maps by {way}", transient=True)
-    strengths = [strength(model.detector.maps(one, method=way)[0, 0].numpy()) for one in single]
-    return float(np.quantile(strengths, LIMIT))
+    maps = [model.detector.maps(one, method=way)[0, 0].numpy() for one in single]
+    floor = float(np.mean([np.quantile(one, FLOOR) for one in maps]))
+    return floor, float(np.quantile([strength(one) for one in maps], LIMIT))
 
 
 def main() -> None:
@@ -110,7 +117,7 @@ def main() -> None:
     films = [film for film in load_films("nih", splits=["val"], min_native_width=128) if film.normal]
     found = measure(model, as_images(squares(films, model.record.detail)))
     reference_file(path).write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    sys.stderr.write(f"{reference_file(path)}: {dict(found.limits)}\n")
+    sys.stderr.write(f"{reference_file(path)}: from {dict(found.floors)} to {dict(found.limits)}\n")
 
 
 if __name__ == "__main__":

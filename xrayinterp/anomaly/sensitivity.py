@@ -11,25 +11,23 @@ from torch import Tensor, nn
 
 from ..evaluation.lamps import LAMPS, MapTrust, Reading
 from ..evaluation.similarity import spearman
-from ..imaging.geometry import Fit, FloatImage
+from ..imaging.geometry import FloatImage
 from ..imaging.radiograph import Radiograph
 from .distillation import DistillationDetector
 from .model import AnomalyModel
 from .normality import detector
-from .shelf import UNUSUALNESS
+from .shelf import UNUSUALNESS, USUAL_WAY
 
 LAMP = "follows-weights"
 DRAWS = 3
 
 
-def follows_weights(
-    model: AnomalyModel, radiograph: Radiograph, fit: Fit = "crop", *, way: str = "gradient", seed: int = 0
-) -> Reading:
+def follows_weights(model: AnomalyModel, radiograph: Radiograph, *, way: str = USUAL_WAY, seed: int = 0) -> Reading:
     """The lamp's reading: Spearman's rho between the film's map and those of cloners whose weights were permuted.
 
     Weights are permuted within their tensors, in all layers, DRAWS times; the expert, which was not learnt here, stays.
     """
-    image = model.prepare(radiograph, fit)
+    image = model.prepare(radiograph)
     own = _map(model.detector, image, way)
     rhos = [spearman(own, _map(other, image, way)) for other in permuted(model.detector, seed)]
     known = [rho for rho in rhos if rho is not None]
@@ -37,14 +35,17 @@ def follows_weights(
     if not known:
         return Reading(LAMP, "not-measurable", None, None, "The map is the same everywhere.", details)
     value = sum(known) / len(known)
-    words = f"Spearman's rho {value:.2f} with maps of {len(known)} cloners that forgot what is normal."
+    words = (
+        f"Spearman's rho {value:.2f} with maps made after what the detector had learned was destroyed, "
+        f"{len(known)} times."
+    )
     return Reading(LAMP, LAMPS[LAMP].state(value), value, None, words, details)
 
 
-def unusualness_trust(radiograph: Radiograph, fit: Fit = "crop", *, seed: int = 0) -> tuple[MapTrust, ...]:
-    """The trust strip of the built-in detector's map, which has this one lamp; none where there is no detector."""
+def unusualness_trust(radiograph: Radiograph, *, seed: int = 0) -> tuple[MapTrust, ...]:
+    """The strip of the built-in detector's usual map, which has this one lamp; none where there is no detector."""
     model = detector()
-    return () if model is None else (MapTrust(UNUSUALNESS, (follows_weights(model, radiograph, fit, seed=seed),)),)
+    return () if model is None else (MapTrust(UNUSUALNESS, (follows_weights(model, radiograph, seed=seed),)),)
 
 
 def permuted(detector: DistillationDetector, seed: int) -> Iterator[DistillationDetector]:

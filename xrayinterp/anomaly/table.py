@@ -22,7 +22,7 @@ GateVerdict = Literal["pass", "stop", ""]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `verdict` as in `batch.Film`, "warned" where the gate stops it.
+    """One line of the table: `verdict` as in `batch.Film`, "warned" where the header or the gate gave a reason to.
 
     `gate` is "stop" where the input gate or the detector's own threshold stops the film, and empty where there is
     neither or the film was refused; `score` and `percentile` are None where it was

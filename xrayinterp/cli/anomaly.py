@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..anomaly.gate_record import WARNING
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .anomaly_evaluate import evaluate
@@ -174,10 +175,12 @@ def score(
 
 
 def _told(rows: Iterator[Row]) -> Iterator[Row]:
-    """The same rows; why a film was refused goes to stderr, since the table has no column for it."""
+    """The same rows; which films were stopped, and why some were refused, goes to stderr: the table has no column."""
     for row in rows:
         if not row.read:
             complain(row.verdict, f"{row.file}: {row.message}")
+        elif row.gate == "stop":
+            remark(f"warning [{WARNING.code}]: {row.file}")
         yield row
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..anomaly.gate_record import WARNING
 from ..errors import Code, XrayInterpError
 from .console import complain, remark, tracked
 from .options import (
@@ -161,7 +162,10 @@ def _explained(film: Film, make: Callable[[Radiograph], Explanation], out: Path,
         complain(film.verdict, f"{film.file}: {film.message}")
         return False
     try:
-        write_results(make(film.radiograph), out, film.file, pdf=pdf)
+        made = make(film.radiograph)
+        write_results(made, out, film.file, pdf=pdf)
+        if WARNING in made.warnings:
+            remark(f"warning [{WARNING.code}]: {film.file}")
     except OSError as error:
         raise cannot_write(out, error) from error
     except Exception as error:

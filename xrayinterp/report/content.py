@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..anomaly.gate_record import WARNING
 from ..explanation import Explanation, Prediction
 from ..models import segmenter
 from . import (
@@ -36,11 +37,12 @@ def content(explanation: Explanation) -> dict[str, Any]:
         "disclaimer": words.DISCLAIMER,
         "research_only": words.RESEARCH_ONLY if explanation.card.research_only else None,
         "sha256": explanation.radiograph.sha256,
+        "stopped": WARNING.message if _stopped(explanation) else None,
         "summary": _summary(explanation),
         "facts": _facts(explanation),
         "reader": _reader(explanation.reader),
         "warnings": [
-            *(warning.message for warning in explanation.warnings),
+            *(warning.message for warning in explanation.warnings if warning != WARNING),
             *content_trust.cautions(explanation),
         ],
         "severity": content_findings.severity(explanation),
@@ -63,6 +65,11 @@ def content(explanation: Explanation) -> dict[str, Any]:
     }
 
 
+def _stopped(explanation: Explanation) -> bool:
+    """Whether the input gate stopped the film: then nothing is said of what its scores are worth."""
+    return WARNING in explanation.warnings
+
+
 def _summary(explanation: Explanation) -> str:
     prediction = next(p for p in explanation.predictions if p.finding == explanation.finding)
     name = words.readable(explanation.finding)
@@ -75,6 +82,8 @@ def _summary(explanation: Explanation) -> str:
     if point is None:
         return f"{name}: logit {words.signed(prediction.logit)}. Without an operating point nothing is flagged."
     where = f"logit {words.signed(prediction.logit)}, operating point {words.signed(point.threshold)}"
+    if _stopped(explanation):
+        return f"{name}: {where}. The input gate stopped this film: no probability is given."
     if not prediction.assessed:
         return (
             f"{name}: {where}. Not reliably assessed ({words.why_not_assessed(prediction)}): explained, never flagged."

@@ -8,7 +8,7 @@ from ..anomaly.shelf import UNUSUALNESS
 from ..evaluation.lamps import LAMPS, UNDER_THE_STRIP, MapTrust, Reading
 from ..evaluation.standing import standing
 from ..explanation import Explanation
-from . import trust_words, words
+from . import normality_words, trust_words, words
 
 
 def trust(explanation: Explanation) -> dict[str, Any] | None:
@@ -45,10 +45,16 @@ def _unmeasured(method: str) -> dict[str, Any]:
 def _strip(strip: MapTrust) -> dict[str, Any]:
     reason = trust_words.common_reason(strip.readings)
     return {
-        "method": words.method(strip.method),
+        "method": _name(strip),
         "reason": reason,
         "rows": [] if reason is not None else [_row(reading) for reading in strip.readings],
     }
+
+
+def _name(strip: MapTrust) -> str:
+    if strip.method != UNUSUALNESS:
+        return words.method(strip.method)
+    return normality_words.map_name(strip.readings[0].details["way"])
 
 
 def _row(reading: Reading) -> dict[str, Any]:

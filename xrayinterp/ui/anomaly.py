@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ..anomaly.gate_record import WARNING
 from ..anomaly.model import AnomalyModel
 from ..anomaly.normality import Unusualness, detector, known_reference
 from ..errors import XrayInterpError
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
-from ..report.normality_words import CAUTIONS, FLAGS, METHODS, NO_SIGN, interval_line, place
-from ..report.words import percent, small
+from ..report.normality_words import CAUTIONS, FLAGS, METHODS, WORTH, interval_line, no_sign, place
+from ..report.words import percent, plain, small
 from . import page, services, unusual_services
 from .anomaly_card import normal_card
 from .charts import chart
-from .figures_anomaly import histogram_figure, point_name, points_figure
-from .film import viewer_message
+from .figures_anomaly import histogram_figure, point_name, points_figure, rows_of
+from .film import marks_of, viewer_message
 from .state import Case
 from .unusual import UnusualMap
 from .unusual_trust import unusual_trust
@@ -42,13 +43,19 @@ def anomaly(case: Case, radiograph: Radiograph) -> None:
 
 
 def _where(case: Case, radiograph: Radiograph) -> None:
+    _controls(case)
     with st.spinner("Making the map"):
-        made = services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, case.way))
+        made = services.attempt(lambda: unusual_services.unusual(radiograph, case.way))
     layer = None
     if not isinstance(made, XrayInterpError):
-        layer = made.layer(asked=f"{case.sha256} {case.fit} anomaly", share=case.share / 100)
-    film_viewer(viewer_message(radiograph, frame(*radiograph.shape, case.fit), layer=layer), key="anomaly-viewer")
-    _controls(case)
+        layer = made.layer(asked=f"{case.sha256} anomaly", share=case.share / 100)
+    marks = marks_of(case.note.side, radiograph.source.orientation)
+    message = viewer_message(radiograph, frame(*radiograph.shape), marks=marks, layer=layer)
+    film_viewer(message, key="anomaly-viewer")
+    if case.fit == "pad":
+        page.line("The detector sees the centre square, as of its reference films, however the model sees the film.")
+    if said := [warned.message for warned in radiograph.warnings if warned != WARNING]:
+        page.cautions(dict.fromkeys(said))
     if isinstance(made, XrayInterpError):
         page.problem(made)
         return
@@ -83,8 +90,9 @@ def _controls(case: Case) -> None:
 def _told(case: Case, made: UnusualMap) -> None:
     area = float(made.set_off(case.share / 100).mean())
     scale = (
-        f"One scale for all films: it ends at {small(made.limit)}; the maps of 95 % of reference films stay below."
-        if made.common
+        f"One scale for all films, from {small(made.floor)} to {small(made.limit)}: half of a usual map lies below its "
+        f"beginning, and of 95 % of {made.reference} reference films all but the brightest 0.5 % below its end."
+        if made.reference
         else f"The scale is this film's own and ends at {small(made.limit)}: nothing was measured to compare films by."
     )
     outlined = (
@@ -102,7 +110,10 @@ def _how_unusual(model: AnomalyModel, found: Unusualness) -> None:
     with st.container(border=True, key="card-unusual"):
         page.heading("How unusual")
         page.line(place(found.percentile), "strong")
-        page.line(f"{NO_SIGN} {interval_line(found.percentile)}.")
+        page.line(f"{no_sign(found.percentile)} {interval_line(found.percentile)}.")
+        if model.text is not None:
+            page.line(WORTH)
+        page.line(f"It looks at features of {model.record.expert.name}; the model chosen above plays no part.")
         scores = model.calibration.scores
         chart(
             histogram_figure(scores, found.score), key="histogram",
@@ -117,7 +128,10 @@ def _how_unusual(model: AnomalyModel, found: Unusualness) -> None:
 def _breakdown(model: AnomalyModel, found: Unusualness) -> None:
     with st.container(border=True, key="card-points"):
         page.heading("What gives the score")
-        page.line("By critical point, from input to output: how far values and direction of the features are off.")
+        page.line(
+            "By critical point, a layer where features are compared, from input to output: how far their values and "
+            f"their direction are off. Together they are the score, {plain(found.score, 3)}."
+        )
         reference = known_reference()
         rows = points_figure(found.points, reference)
         words = "; ".join(
@@ -125,10 +139,13 @@ def _breakdown(model: AnomalyModel, found: Unusualness) -> None:
         )
         chart(rows, key="points", alt=f"What each critical point gives the score: {words}.")
         if reference is not None:
-            page.line(f"Pale bands: the middle half of {reference.films} reference films; thin lines: 5 to 95 %.")
+            page.line(f"Pale bands: the middle half of {reference.films} reference films; grey ticks: 5 and 95 %.")
         with st.expander("As a table"):
             page.table(
-                ("Critical point", "Values", "Direction"),
-                [(point_name(p.layer), f"{p.value:.3g}", f"{p.direction:.3g}") for p in found.points],
+                ("Critical point", "This film", "Reference, 5 %", "50 %", "95 %"),
+                [
+                    (name, plain(value, 3), *(plain(five[i], 3) if five else "" for i in (0, 2, 4)))
+                    for name, value, five in rows_of(found.points, reference)
+                ],
                 "What each critical point gives the score",
             )

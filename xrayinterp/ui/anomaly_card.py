@@ -34,6 +34,10 @@ def normal_card(model: AnomalyModel) -> None:
 
 def _fit(model: AnomalyModel) -> None:
     record = model.record
+    page.line(
+        "An expert is a network left as it is; a small cloner learned to give its features on reference films. Where "
+        "the two part on a film, it is unlike those. Lambda weighs values against direction."
+    )
     page.facts(
         [
             ("Expert", f"{record.expert.name}, {_EXPERTS[model.label_informed]}"),
@@ -42,7 +46,7 @@ def _fit(model: AnomalyModel) -> None:
                 "Compared",
                 f"{_TERMS[record.settings.terms]} of the features, {_FUSIONS[record.settings.fusion]}",
             ),
-            ("Lambda", f"{record.balance:.3g} weighs values against direction; {_LAMBDA}"),
+            ("Lambda", f"{record.balance:.3g}; {_LAMBDA}"),
             ("Percentiles", f"among {record.calibration.description}"),
             ("Films seen at", f"{record.detail} px"),
         ]

@@ -13,11 +13,13 @@ from ..report import normality_words
 from ..report.document import to_document
 from ..report.pdf import render_pdf
 from ..report.plates import map_picture
+from ..report.words import method as method_words
 from ..semantics_earlier import LayerAttribution
 from . import beside, page
 from .beside import asked_of
 from .measuring import Measurement
 from .state import Case
+from .unusual_trust import measured_unusual
 
 REFERENCE, COMMENT = 80, 600
 """Longest entries in characters."""
@@ -30,11 +32,12 @@ def export_panel(case: Case, explanation: Explanation, layer: Measurement[LayerA
     with st.container(border=True, key="export"):
         _words(case)
         said, strips = case.note.spoken(), _strips(explanation)
+        unusual = measured_unusual(case, explanation.radiograph)
 
         def spoken() -> Explanation:
             """With what the page has measured by the moment of the click."""
             layers = layer.results if layer is not None else ()
-            return replace(explanation, reader=said, trust=measured(strips), layers=layers)
+            return replace(explanation, reader=said, trust=(*measured(strips), *unusual), layers=layers)
 
         stem = f"xrayinterp-{explanation.radiograph.sha256[:8]}-{explanation.model}-{explanation.finding}".lower()
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -57,7 +60,7 @@ def export_panel(case: Case, explanation: Explanation, layer: Measurement[LayerA
             )
             if explanation.maps:
                 st.download_button(
-                    "Map as PNG",
+                    f"Map as PNG: {method_words(explanation.maps[0].method)}" if case.unusual else "Map as PNG",
                     lambda: map_picture(explanation, explanation.maps[0]),
                     f"{stem}.png",
                     "image/png",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # figures are wanted before torch is there
     from ..anomaly.model import PointScore
     from ..anomaly.reference import Reference
 
+_Row = tuple[str, float, tuple[float, ...] | None]
+
 BINS = 40
 ACCENT = "#4fb3bf"
 
@@ -50,20 +52,27 @@ def histogram_figure(scores: npt.NDArray[np.float64], score: float, *, height: i
 
 
 def points_figure(points: Sequence[PointScore], reference: Reference | None) -> go.Figure:
-    """A bar a critical point and term; the reference films' middle half as a pale band, their 5 to 95 % as a line."""
-    rows = [row for number, point in enumerate(points) for row in _rows(number, point, reference)]
+    """A bar a critical point and term; the reference films' middle half as a pale band, their 5 and 95 % as ticks."""
+    rows = rows_of(points, reference)
     reach = max([abs(value) for _, value, _ in rows] + [five[-1] for *_, five in rows if five] + [1e-12])
     low = min([0.0, *(value for _, value, _ in rows)])
     at = Scale(0.42, 0.84, low, 1.04 * reach)
     figure = go.Figure(bars_of([(y, at(low), at(1.04 * reach)) for y in range(len(rows))], TRACK))
     spreads = [(y, five) for y, (*_, five) in enumerate(rows) if five]
-    figure.add_trace(bars_of([(y, at(five[0]), at(five[4])) for y, five in spreads], QUIET, 0.06))
     figure.add_trace(bars_of([(y, at(five[1]), at(five[3])) for y, five in spreads], BAND, 0.5))
     figure.add_trace(bars_of([(y, at(0.0), at(value)) for y, (_, value, _) in enumerate(rows)], ACCENT, 0.22))
     for y, (name, value, _) in enumerate(rows):
         figure.add_annotation(label_at(y, escape(name), TEXT))
         figure.add_annotation(value_at(y, plain(value, 3), TEXT))
-    return laid_out(figure, len(rows), [tick(y, at(value), "#ffffff") for y, (_, value, _) in enumerate(rows)])
+    ends = [tick(y, at(five[i]), QUIET, 0.2) for y, five in spreads for i in (0, 4)]
+    return laid_out(
+        figure, len(rows), [*ends, *(tick(y, at(value), "#ffffff") for y, (_, value, _) in enumerate(rows))]
+    )
+
+
+def rows_of(points: Sequence[PointScore], reference: Reference | None) -> list[_Row]:
+    """A row a critical point and term: what it is, what it gives this film, and QUANTILES of the reference films."""
+    return [row for number, point in enumerate(points) for row in _rows(number, point, reference)]
 
 
 def point_name(layer: str) -> str:
@@ -74,9 +83,7 @@ def point_name(layer: str) -> str:
     return f"Block {digits}" if "transition" in layer else f"Layer {layer}"
 
 
-def _rows(
-    number: int, point: PointScore, reference: Reference | None
-) -> list[tuple[str, float, tuple[float, ...] | None]]:
+def _rows(number: int, point: PointScore, reference: Reference | None) -> list[_Row]:
     name = point_name(point.layer)
     value = reference.value[number] if reference else None
     direction = reference.direction[number] if reference else None

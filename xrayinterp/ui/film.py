@@ -38,13 +38,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Layer:
-    """A map that is not about a finding, drawn in the place of the model's: (h, w) >= 0 over the model's square.
+    """A map that is not about a finding, drawn in the place of the model's: (h, w) >= 0 over its own `square`.
 
-    `limit` is where its colours end, the same for every film where that was measured. `outline`: the part of it that is
-    set off, (h, w), or None. It is shown at once where the reader just asked for it, as `asked` says in any words.
+    Its colours run from `floor` to `limit`, the same for every film where that was measured. `outline`: the part of it
+    that is set off, (h, w), or None. It is shown at once where the reader just asked for it, as `asked` says.
     """
 
     values: FloatImage
+    square: Frame
+    floor: float
     limit: float
     label: str
     alt: str
@@ -94,10 +96,10 @@ def viewer_message(
             "id": radiograph.sha256,
             "png": _base64(pictures.png(radiograph.display)),
         },
-        "frame": {"left": square.left, "top": square.top, "side": square.side},
-        "map": _layer(layer, square) if layer else None if saliency is None else _map(saliency, square, finding or ""),
+        "frame": _place(square),
+        "map": _layer(layer) if layer else None if saliency is None else _map(saliency, square, finding or ""),
         "region": None if region is None else _outline(np.sign(region[1]), square, 0.5),
-        "contour": None if set_off is None else _outline(set_off, square, 0.5),
+        "contour": None if layer is None or set_off is None else _outline(set_off, layer.square, 0.5),
         "anatomy": None if anatomy is None or anatomy.doubt else structures(anatomy.segmentation),
         "presets": [{"name": w.name, "black": w.black, "white": w.white} for w in windows(radiograph.display)],
         "sides": {"left": marks[0], "right": marks[1]},
@@ -143,24 +145,32 @@ def _map(saliency: SaliencyMap, square: Frame, finding: str) -> dict[str, Any]:
     return _cells(saliency.values, square, limit, signed=saliency.signed) | {"label": label, "low": low, "high": high}
 
 
-def _layer(layer: Layer, square: Frame) -> dict[str, Any]:
-    words = {"label": layer.label, "low": "0", "high": f"{small(layer.limit)} and above", "asked": layer.asked}
-    return _cells(layer.values, square, layer.limit, signed=False) | words
+def _layer(layer: Layer) -> dict[str, Any]:
+    low = f"{small(layer.floor)} and below" if layer.floor > 0 else "0"
+    words = {"label": layer.label, "low": low, "high": f"{small(layer.limit)} and above", "asked": layer.asked}
+    cells = _cells(layer.values, layer.square, layer.limit, signed=False, floor=layer.floor)
+    return cells | words | {"frame": _place(layer.square)}
 
 
-def _cells(values: FloatImage, square: Frame, limit: float, *, signed: bool) -> dict[str, Any]:
+def _cells(values: FloatImage, square: Frame, limit: float, *, signed: bool, floor: float = 0.0) -> dict[str, Any]:
     height, width = values.shape
     ramp = np.linspace(-1.0 if signed else 0.0, 1.0, 256)
-    outline = _outline(values, square, OUTLINE_SHARE * limit) if limit > 0 else {"supports": [], "opposes": []}
+    level = floor + OUTLINE_SHARE * (limit - floor)
+    outline = _outline(values, square, level) if limit > floor else {"supports": [], "opposes": []}
     return {
         "values": _base64(np.ascontiguousarray(values, dtype="<f4").tobytes()),
         "height": height,
         "width": width,
         "signed": signed,
+        "floor": floor,
         "peak": limit,
         "palette": _base64(colours.overlay(ramp, 1.0, signed=signed, opacity=1.0).tobytes()),
         **outline,
     }
+
+
+def _place(square: Frame) -> dict[str, int]:
+    return {"left": square.left, "top": square.top, "side": square.side}
 
 
 def _outline(values: FloatImage, square: Frame, level: float) -> dict[str, list[Line]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from ..anomaly.gate_record import WARNING
+from ..anomaly.shelf import USUAL_WAY
 from ..errors import Code
 from ..explanation import Explanation
 from ..imaging.geometry import frame
 from ..imaging.radiograph import Radiograph
 from ..models import segmenter
 from ..report import anatomy_words
-from ..report.normality_words import NO_SIGN, USUAL_WAY
+from ..report.normality_words import CAUTIONS, NO_SIGN
 from ..report.words import method as method_words
 from . import beside, page, services, unusual_services
 from .film import Layer, marks_of, viewer_message
@@ -64,6 +66,7 @@ def film_panel(
         trust = None
         if explanation is not None:
             if layer is not None:
+                page.line(CAUTIONS[USUAL_WAY], "caution")
                 unusual_trust(case, radiograph, USUAL_WAY)
             elif explanation.maps:
                 trust = st.container()
@@ -75,8 +78,8 @@ def film_panel(
 def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
     """The map of unusualness, made when it is asked for."""
     with st.spinner("Making the map of unusualness"):
-        made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, case.fit, USUAL_WAY)))
-    return None if made is None else made.layer(asked=f"{case.sha256} {case.fit}")
+        made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, USUAL_WAY)))
+    return None if made is None else made.layer(asked=f"{case.sha256}")
 
 
 def _coming(case: Case, work: Measurement[Explanation]) -> None:
@@ -130,20 +133,22 @@ def _methods(case: Case, explanation: Explanation) -> None:
 
 def _unusual_toggle(case: Case) -> None:
     key = f"unusual-{case.sha256}"
+    st.session_state[key] = case.unusual  # choosing a method puts it out
 
     def choose() -> None:
         case.unusual = st.session_state[key]
 
     st.toggle(
-        "Unusualness", value=case.unusual, key=key, on_change=choose,
+        "Unusualness", key=key, on_change=choose,
         help="Draws where the film is unlike films without findings, in the place of the map. It knows no finding.",
     )  # fmt: skip
 
 
 def _cautions(case: Case, radiograph: Radiograph, explanation: Explanation | None) -> None:
     warnings = radiograph.warnings if explanation is None else explanation.warnings
-    asked = radiograph.view_from == "missing"  # above the film
-    said = [warned.message for warned in warnings if not (asked and warned.code is Code.VIEW_UNKNOWN)]
+    asked = radiograph.view_from == "missing"  # above the film, as is what the gate says
+    told = {WARNING.code, Code.VIEW_UNKNOWN if asked else WARNING.code}
+    said = [warned.message for warned in warnings if warned.code not in told]
     structure = standing_caution(case) if explanation else None
     said += [structure] if structure else []
     if said:

@@ -25,13 +25,14 @@ def method_chooser(case: Case) -> None:
     """Three maps at hand, and what was measured of them; research maps are folded below."""
     known, chosen = services.standing_of(case.model), method_of(case)
     at_hand = (known.default, *known.further)
-    key = f"method-{case.model}-{chosen}"  # a new key forgets a choice made elsewhere
+    drawn = None if case.unusual or chosen not in at_hand else chosen
+    key = f"method-{case.model}-{chosen}-{case.unusual}"  # a new key forgets a choice made elsewhere
 
     def choose() -> None:
-        case.method = st.session_state[key]
+        case.draw(st.session_state[key])
 
     st.segmented_control(
-        "Map method", at_hand, default=chosen if chosen in at_hand else None, key=key, on_change=choose,
+        "Map method", at_hand, default=drawn, key=key, on_change=choose,
         format_func=method_words, required=True, label_visibility="collapsed",
     )  # fmt: skip
 
@@ -60,13 +61,14 @@ def standing_caution(case: Case) -> str | None:
 
 def _family(case: Case, known: Standing, name: str, members: Sequence[str]) -> None:
     chosen = method_of(case)
-    key = f"research-{name}-{case.model}-{chosen}"
+    drawn = None if case.unusual or chosen not in members else members.index(chosen)
+    key = f"research-{name}-{case.model}-{chosen}-{case.unusual}"
 
     def choose() -> None:
-        case.method = st.session_state[key]
+        case.draw(st.session_state[key])
 
     st.radio(
-        family(name), members, index=members.index(chosen) if chosen in members else None, key=key, on_change=choose,
+        family(name), members, index=drawn, key=key, on_change=choose,
         format_func=method_words, captions=[_caption(known, member) for member in members],
     )  # fmt: skip
 

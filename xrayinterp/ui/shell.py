@@ -10,7 +10,7 @@ from ..anomaly.gate_record import WARNING
 from ..imaging.radiograph import Radiograph
 from ..report.words import readable
 from . import page, services
-from .gate_panel import held_back
+from .gate_panel import held_back, shown_anyway
 from .opening import welcome
 from .state import Case, current
 from .toolbar import model_picker, toolbar
@@ -36,7 +36,7 @@ def film_on_screen() -> tuple[Case, Radiograph] | None:
     if held_back(case, radiograph):
         return None
     if WARNING in radiograph.warnings:
-        page.line(WARNING.message, "caution")
+        shown_anyway(case)
     return case, radiograph
 
 

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from ..anomaly.shelf import USUAL_WAY
 from ..batch import Film
 from ..dissection.atlas import Atlas
 from ..dissection.unit_index import Sought
 from ..errors import XrayInterpError
 from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph, View
-from ..report.normality_words import USUAL_WAY
 
 Side = Literal["unverified", "usual", "mirrored"]
 SIDES: dict[Side, str] = {
@@ -158,6 +158,10 @@ class Case:
         """Explain another finding; the concept is chosen anew for it."""
         if finding != self.finding:
             self.finding, self.concept = finding, None
+
+    def draw(self, method: str) -> None:
+        """Draw a method's map, in the place of whatever was drawn."""
+        self.method, self.unusual = method, False
 
     def add(self, files: Sequence[Film]) -> None:
         """Add files, the same film once, and bring the first film among them on screen."""

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_opening
 
 from ..anomaly.normality import known_detector, known_reference
 from ..anomaly.reference import strength
-from ..imaging.geometry import Fit, FloatImage
+from ..imaging.geometry import FloatImage, Frame, frame
 from ..imaging.radiograph import Radiograph
 from ..report.normality_words import METHODS
 from ..report.words import place
@@ -19,21 +19,24 @@ from .film import Layer
 
 @dataclass(frozen=True)
 class UnusualMap:
-    """Where a film is unusual, (d, d) >= 0 over the model's square.
+    """Where a film is unusual, (d, d) >= 0 over the `square` of the film that the detector saw.
 
-    `limit`: where the scale ends; `common`: whether that is the same for all films, as measured on held-out normals.
+    The scale runs from `floor` to `limit`, the same for all films as measured on the maps of so many `reference` films;
+    0 where nothing was measured.
     """
 
     way: str
     values: FloatImage
+    square: Frame
+    floor: float
     limit: float
-    common: bool
+    reference: int
 
     def set_off(self, share: float) -> npt.NDArray[np.bool_]:
-        """Where it is at least a share of the limit, opened by a plus."""
-        if self.limit <= 0:
+        """Where it reaches at least a share of the scale, opened by a plus."""
+        if self.limit <= self.floor:
             return np.zeros(self.values.shape, dtype=bool)
-        return np.asarray(binary_opening(self.values >= share * self.limit))
+        return np.asarray(binary_opening(self.values >= self.floor + share * (self.limit - self.floor)))
 
     def layer(self, asked: str, share: float | None = None) -> Layer:
         """As the viewer draws it; with a share, what reaches it is set off."""
@@ -41,6 +44,8 @@ class UnusualMap:
         marked = None if share is None else self.set_off(share)
         return Layer(
             self.values,
+            self.square,
+            self.floor,
             self.limit,
             f"Unusualness · {METHODS[self.way]} · {height} × {width}",
             self._alt(),
@@ -56,13 +61,14 @@ class UnusualMap:
         return f"Map of unusualness, strongest in the {place((row, column))} of the square that the detector saw."
 
 
-def made(radiograph: Radiograph, fit: Fit, way: str) -> UnusualMap:
-    """Make the map.
+def made(radiograph: Radiograph, way: str) -> UnusualMap:
+    """Make the map, of the centre square as of the films the detector knows, however a model sees the film.
 
     Raises:
         XrayInterpError: where this installation has no detector, or a damaged one.
     """
-    values = known_detector().map(radiograph, fit, method=way)
+    values, square = known_detector().map(radiograph, method=way), frame(*radiograph.shape)
     reference = known_reference()
-    limit = None if reference is None else reference.limits.get(way)
-    return UnusualMap(way, values, strength(values) if limit is None else limit, limit is not None)
+    if reference is None or way not in reference.limits:
+        return UnusualMap(way, values, square, 0.0, strength(values), 0)
+    return UnusualMap(way, values, square, reference.floors[way], reference.limits[way], reference.maps)

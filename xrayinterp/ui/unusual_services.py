@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ..imaging.geometry import Fit
 from ..imaging.radiograph import Radiograph
 from . import services
 
@@ -23,37 +22,35 @@ def _maps_alone() -> Lock:
 
 
 @st.cache_resource(scope="session", max_entries=24, ttl=3600, show_spinner=False)
-def _unusual(sha256: str, recipe: str, detector: str, fit: Fit, way: str, _radiograph: Radiograph) -> UnusualMap:
+def _unusual(sha256: str, recipe: str, detector: str, way: str, _radiograph: Radiograph) -> UnusualMap:
     from .unusual import made
 
     with _maps_alone():
-        return made(_radiograph, fit, way)
+        return made(_radiograph, way)
 
 
-def unusual(radiograph: Radiograph, fit: Fit, way: str) -> UnusualMap:
+def unusual(radiograph: Radiograph, way: str) -> UnusualMap:
     """Where a film is unusual, by one way of localisation.
 
     Raises:
         XrayInterpError: where this installation has no detector, or a damaged one.
     """
     found = services.normality(radiograph).unusualness
-    return _unusual(
-        radiograph.sha256, radiograph.recipe, (found and found.sha256) or "", fit, way, _radiograph=radiograph
-    )
+    return _unusual(radiograph.sha256, radiograph.recipe, (found and found.sha256) or "", way, _radiograph=radiograph)
 
 
 @st.cache_resource(scope="session", max_entries=24, ttl=3600, show_spinner=False)
-def _unusual_lamp(sha256: str, recipe: str, fit: Fit, way: str, _radiograph: Radiograph) -> Reading:
+def _unusual_lamp(sha256: str, recipe: str, way: str, _radiograph: Radiograph) -> Reading:
     from ..anomaly.normality import known_detector
     from ..anomaly.sensitivity import follows_weights
 
     with _maps_alone():
-        return follows_weights(known_detector(), _radiograph, fit, way=way)
+        return follows_weights(known_detector(), _radiograph, way=way)
 
 
-def unusual_lamp(radiograph: Radiograph, fit: Fit, way: str) -> Reading:
+def unusual_lamp(radiograph: Radiograph, way: str) -> Reading:
     """Whether the map of unusualness follows what its cloner learned."""
-    return _unusual_lamp(radiograph.sha256, radiograph.recipe, fit, way, _radiograph=radiograph)
+    return _unusual_lamp(radiograph.sha256, radiograph.recipe, way, _radiograph=radiograph)
 
 
 def forget() -> None:

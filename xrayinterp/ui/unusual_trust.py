@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ..anomaly.shelf import UNUSUALNESS, USUAL_WAY
+from ..errors import XrayInterpError
+from ..evaluation.lamps import LAMPS, UNDER_THE_STRIP, MapTrust
 from ..imaging.radiograph import Radiograph
+from ..report.trust_words import cut_offs
 from . import page, services, unusual_services
 from .state import Case
 from .trust_panel import lamp_card
@@ -12,14 +16,28 @@ from .trust_panel import lamp_card
 
 def unusual_trust(case: Case, radiograph: Radiograph, way: str) -> None:
     """The lamp, measured on this film when asked for; the others ask of a finding, and this map knows none."""
-    key = f"lamp-{case.sha256}-{way}-{case.fit}"
+    key = _key(case, way)
     with st.container(key="unusual-trust"):
         if not st.session_state.get(key):
-            if not st.button("Measure whether this map follows what was learned", key=f"measure-{key}"):
+            asked = "Measure whether this map follows what was learned (four maps)"
+            if not st.button(asked, key=f"measure-{key}"):
                 return
             st.session_state[key] = True
             st.rerun()
         with st.spinner("Measuring"):
-            reading = page.told(services.attempt(lambda: unusual_services.unusual_lamp(radiograph, case.fit, way)))
+            reading = page.told(services.attempt(lambda: unusual_services.unusual_lamp(radiograph, way)))
         if reading is not None:
             st.html(f'<ul class="xi-lamps" aria-label="Trust in this map">{lamp_card(reading)}</ul>')
+            page.line(f"{cut_offs(LAMPS[reading.lamp])} {UNDER_THE_STRIP}")
+
+
+def measured_unusual(case: Case, radiograph: Radiograph) -> tuple[MapTrust, ...]:
+    """The lamp of the usual map where this session measured it, for exports."""
+    if not st.session_state.get(_key(case, USUAL_WAY)):
+        return ()
+    reading = services.attempt(lambda: unusual_services.unusual_lamp(radiograph, USUAL_WAY))
+    return () if isinstance(reading, XrayInterpError) else (MapTrust(UNUSUALNESS, (reading,)),)
+
+
+def _key(case: Case, way: str) -> str:
+    return f"lamp-{case.sha256}-{way}"

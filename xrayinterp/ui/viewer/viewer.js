@@ -20,6 +20,7 @@ export default function ({ parentElement, data }) {
 const OUTLINE_WIDTH = 2;
 const DASH = [7, 5];
 const TEAL = "#4fb3bf";
+const WHITE = "#ffffff";
 
 class Viewer {
   constructor(root) {
@@ -91,7 +92,7 @@ class Viewer {
     map.cells = new Float32Array(decode(map.values).buffer);
     const palette = decode(map.palette);
     const shades = Uint8Array.from(map.cells, (value) => {
-      const share = map.peak > 0 ? clamp(value / map.peak, -1, 1) : 0;
+      const share = map.peak > map.floor ? clamp((value - map.floor) / (map.peak - map.floor), -1, 1) : 0;
       return Math.round(255 * (map.signed ? (share + 1) / 2 : Math.max(share, 0)));
     });
     paintCells(this.overlay, map.width, map.height, shades, palette);
@@ -165,18 +166,24 @@ class Viewer {
   }
 
   drawOverlay(scale) {
-    const { map, region, frame } = this.data;
+    const { map, region, contour } = this.data;
     const context = this.context;
-    if (map && this.display.map && this.display.outline) {
+    if (map && this.display.map && this.display.outline && !contour) {
       this.drawOutline(map, scale);
     } else if (map && this.display.map) {
       context.globalAlpha = this.display.opacity / 100;
       context.imageSmoothingEnabled = this.display.smooth;
-      context.drawImage(this.overlay, frame.left, frame.top, frame.side, frame.side);
+      const { left, top, side } = this.mapFrame();
+      context.drawImage(this.overlay, left, top, side, side);
       context.globalAlpha = 1;
     }
     if (region && this.display.region) this.drawOutline(region, scale);
-    if (map && this.display.map && this.data.contour) this.drawOutline(this.data.contour, scale);
+    if (map && this.display.map && contour) this.drawLines(contour.supports, WHITE, scale); // no sign: neither colour
+  }
+
+  // a layer may lie elsewhere than the square the model sees
+  mapFrame() {
+    return this.data.map?.frame || this.data.frame;
   }
 
   drawOutline({ supports, opposes }, scale) {
@@ -235,6 +242,9 @@ class Viewer {
     this.find("map").textContent = shown ? "Hide map" : "Show map";
     this.find("region").hidden = !data.region;
     this.find("anatomy").hidden = !data.anatomy;
+    this.find("outline").hidden = Boolean(data.contour);
+    const keys = [["M map", data.map], ["I invert", true], ["O outline", data.map && !data.contour], ["A anatomy", data.anatomy]];
+    text("keys", keys.filter(([, there]) => there).map(([key]) => key).join(", "));
     for (const name of ["invert", "frame", "map", "pair", "outline", "smooth", "region", "anatomy"]) {
       this.find(name).setAttribute("aria-pressed", String(display[name]));
     }
@@ -338,12 +348,14 @@ class Viewer {
     const [column, row] = [Math.floor(at.x), Math.floor(at.y)];
     const inside = column >= 0 && row >= 0 && column < this.film.canvas.width && row < this.film.canvas.height;
     let text = inside ? `film ${this.film.grey[row * this.film.canvas.width + column]}` : "";
-    const { map, frame } = this.data;
+    const { map } = this.data;
+    const frame = this.mapFrame();
     if (inside && map && this.display.map) {
       const u = Math.floor(((at.x - frame.left) / frame.side) * map.width);
       const v = Math.floor(((at.y - frame.top) / frame.side) * map.height);
       const seen = u >= 0 && v >= 0 && u < map.width && v < map.height;
-      text += seen ? ` · map ${map.cells[v * map.width + u].toPrecision(3)}` : " · not seen by the model";
+      const unseen = map.frame ? "not seen by the detector" : "not seen by the model";
+      text += seen ? ` · map ${map.cells[v * map.width + u].toPrecision(3)}` : ` · ${unseen}`;
     }
     this.root.querySelector(".readout").textContent = text;
   }
