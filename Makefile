@@ -1,4 +1,4 @@
-# make app    the page on http://localhost:8501      make check   lint and types          make bench      cost tables
+# make app    the page on http://localhost:8501      make check   lint and types          make bench      the tables
 # make test   every test                             make setup   what both run first     make embedded   retrain the built-in models
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
 VENV ?= .venv

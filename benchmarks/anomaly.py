@@ -50,7 +50,7 @@ def main() -> None:
     console = Console(stderr=True)
     if options.what == "run":
         left = conduct(planned, out, device=options.device, told=lambda text: console.print(text, highlight=False))
-        console.print(f"{left} of {len(planned.cells())} are missing" if left else "everything is measured")
+        console.print(f"{left.all} of {len(planned.cells())} are missing" if left.all else "everything is measured")
     planned, cells = recorded(planned, out), Cells(out / "cells")
     found = lines(planned, cells)
     if not found:

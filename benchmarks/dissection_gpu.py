@@ -81,6 +81,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 14])
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.stderr.write(f"{RESULT.name} is left as it is: there is no accelerator.\n")
+        return
     torch.set_num_threads(1)
     probes, model = probes_of(options.films), network("DenseNet-121")
     told = stages(model, probes.films, options.batch)

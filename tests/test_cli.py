@@ -22,8 +22,9 @@ from helpers.http_server import serve
 from helpers.small_models import write_small_builtin
 from PIL import Image
 
-from xrayinterp.cli import main
+from xrayinterp.cli import main, options
 from xrayinterp.errors import Code
+from xrayinterp.models import registry
 
 FINDINGS = ("Effusion", "Mass", "Nodule")
 
@@ -65,6 +66,10 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 # ------------------------------------------------------------------------------------------------------------- help
+
+
+def test_the_command_lines_model_is_that_of_the_registry() -> None:
+    assert options.DEFAULT_MODEL == registry.DEFAULT_MODEL
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:

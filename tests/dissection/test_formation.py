@@ -19,7 +19,6 @@ from xrayinterp.models.storage import save_builtin
 from xrayinterp.training.augment import Augmentation
 from xrayinterp.training.films import TrainingSet
 from xrayinterp.training.loop import Recipe, Stage, train
-from xrayinterp.ui.figures_formation import formation_figure
 
 QUICK = {"permutations": 40, "bootstraps": 20, "progress": False}
 
@@ -71,20 +70,6 @@ def test_folder_of_state_dicts_gives_the_same(tmp_path: Path, found: Formation) 
 def test_json_holds_all_of_it(found: Formation) -> None:
     told = json.loads(found.to_json())
     assert told["kept"] == [None, 0, 1] and told["labels"][1] == {"0": ["disc"], "1": ["hole"]}
-
-
-def test_figure_draws_what_could_be_found(found: Formation) -> None:
-    figure = formation_figure(found)
-    assert {trace.name: list(trace.y) for trace in figure.data} == {
-        "Disc-like": [0, 1, 1],
-        "Hole-like": [0, 1, 1],
-        "Box-like": [0, 0, 0],
-        "Kept from the checkpoint before": [None, 0, 1],
-    }
-    assert list(figure.layout.xaxis.ticktext) == list(found.checkpoints)
-    best = formation_figure(found, "best_iou")
-    curves = {f"{curve.concept.title()}-like": list(curve.best_iou) for curve in found.curves}
-    assert {trace.name: list(trace.y) for trace in best.data} == curves
 
 
 def test_a_training_run_hands_over_every_epoch(tmp_path: Path) -> None:

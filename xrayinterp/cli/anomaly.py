@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..anomaly.gate_record import WARNING
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .anomaly_evaluate import evaluate
@@ -176,6 +175,8 @@ def score(
 
 def _told(rows: Iterator[Row]) -> Iterator[Row]:
     """The same rows; which films were stopped, and why some were refused, goes to stderr: the table has no column."""
+    from ..anomaly.gate_record import WARNING
+
     for row in rows:
         if not row.read:
             complain(row.verdict, f"{row.file}: {row.message}")

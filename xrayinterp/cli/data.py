@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -36,7 +37,7 @@ def list_data_sets(root: Root = None, as_json: AsJson = False) -> None:
     """List every data set that can be read: what it is, its licence, and whether it is under a folder."""
     from ..datasets.manifest import load_manifest, manifest_names
 
-    folder = data_root(root) if root is not None or _root_is_set() else None
+    folder = data_root(root) if root is not None or os.environ.get(DATA_ENV) else None
     manifests = [load_manifest(name) for name in manifest_names()]
     places = {} if folder is None else {one.manifest.name: one for one in reversed(_copies(folder, manifests))}
     if as_json:
@@ -141,14 +142,6 @@ def examples(out: Out = None) -> None:
     for path in paths:
         typer.echo(str(path))
     remark(f"{len(paths)} films, SHA-256 verified. {load_examples().licence}")
-
-
-def _root_is_set() -> bool:
-    try:
-        data_root()
-    except XrayInterpError:
-        return False
-    return True
 
 
 def _copies(folder: Path, manifests: Sequence[DataSet]) -> list[Found]:

@@ -14,7 +14,7 @@ from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .concept_table import concept_table
 from .console import remark
-from .options import Device, Model, Seed, open_model, split_list
+from .options import DEFAULT_MODEL, Device, Model, Seed, open_model, split_list
 
 if TYPE_CHECKING:
     from ..dissection.atlas import Atlas
@@ -77,7 +77,7 @@ Use = Annotated[bool, typer.Option("--use", help="Also keep it where the page an
 def dissect(
     out: Out,
     probes: ProbeSets = None,
-    model: Model = "compact",
+    model: Model = DEFAULT_MODEL,
     layer: Layers = None,
     definition: Definition = "khakzar2021",
     limit: Limit = None,

@@ -11,7 +11,7 @@ import typer
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .console import remark, ticking
-from .options import Device, FitOption, Model, Seed, StatedFit, fit_of, open_model, split_list
+from .options import DEFAULT_MODEL, Device, FitOption, Model, Seed, StatedFit, fit_of, open_model, split_list
 
 if TYPE_CHECKING:
     from ..evaluation.journal import Row
@@ -37,7 +37,7 @@ Data = Annotated[
 
 def evaluate(
     out: Out,
-    model: Model = "compact",
+    model: Model = DEFAULT_MODEL,
     probes: Probes = "chestx-det",
     methods: Methods = None,
     metrics: Metrics = None,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..anomaly.gate_record import WARNING
 from ..errors import Code, XrayInterpError
 from .console import complain, remark, tracked
 from .options import (
+    DEFAULT_MODEL,
     EXIT_INTERRUPTED,
     EXIT_REFUSED,
     Device,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from ..batch import Film
     from ..explanation import Explanation
     from ..imaging.radiograph import Radiograph
-
-DEFAULT_MODEL = "compact"
 
 
 def predict(
@@ -155,6 +153,7 @@ def schema() -> None:
 
 def _explained(film: Film, make: Callable[[Radiograph], Explanation], out: Path, *, pdf: bool) -> bool:
     """True if the film was read, explained and written; otherwise its error is on stderr."""
+    from ..anomaly.gate_record import WARNING
     from ..batch import describe_failure
     from .results import write_results
 

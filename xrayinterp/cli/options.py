@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..imaging.radiograph import View
     from ..models.chest_model import ChestModel
 
+DEFAULT_MODEL = "compact"
+"""That of `models.registry`, whose import would slow every --help."""
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3

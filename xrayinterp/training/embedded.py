@@ -1,6 +1,7 @@
 """`make embedded`: retrain the built-in models and measure them once on test.
 
-Every step leaves its result under the cache folder and is skipped when it is there, so a broken run goes on. With
+Every step but the folds of `brixia` leaves its result under the cache folder and is skipped when it is there, so a
+broken run goes on. With
 `--device cuda` networks are trained on an accelerator; they are measured on the processor either way.
 """
 

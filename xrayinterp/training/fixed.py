@@ -1,4 +1,4 @@
-"""One training loop for every kind of run: a fixed number of epochs, nothing chosen on any film, resumable."""
+"""A training loop of a fixed number of epochs: nothing is chosen on any film, and a broken run goes on."""
 
 from __future__ import annotations
 

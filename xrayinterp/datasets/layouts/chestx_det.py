@@ -13,7 +13,6 @@ from ..tables import Labels, Uncertain, inside, json_file, outside
 from .common import Reading, film, first, places
 
 FILES = {"train": "ChestX_Det_train.json", "test": "ChestX_Det_test.json"}
-_KEYS = ("file_name", "syms", "boxes", "polygons")
 _FAR = 1e6
 _FOLDERS = ("train_data", "test_data", "train", "test", "images", ".")
 
