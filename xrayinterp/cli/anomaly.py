@@ -11,16 +11,14 @@ from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .anomaly_evaluate import evaluate
 from .console import complain, remark, ticking, tracked
-from .films import conclude, gathered
+from .films import conclude, gathered, unfinished, written
 from .options import (
-    EXIT_INTERRUPTED,
     Device,
     Files,
     FitOption,
     Seed,
     StatedFit,
     StatedView,
-    cannot_write,
     folder_for,
     split_list,
     view_of,
@@ -155,21 +153,11 @@ def score(
     from ..anomaly.model import load
     from ..anomaly.table import score_films, write_csv
 
-    part = csv.with_name(f"{csv.name}.part")
-    found = gathered(files, exclude=(csv, part))
+    found = gathered(files, exclude=(csv, unfinished(csv)))
     model = load(detector, device=device)
     _reserve(model.calibration)
-    rows = score_films(found, model, load_gate(), view=view_of(view))
-    try:
-        csv.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-            refused = write_csv(_told(tracked(rows, len(found), "Scoring")), handle)
-        part.replace(csv)
-    except OSError as error:
-        raise cannot_write(csv, error) from error
-    except KeyboardInterrupt:
-        remark(f"Interrupted: the rows so far are in {part}.")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    rows = _told(tracked(score_films(found, model, load_gate(), view=view_of(view)), len(found), "Scoring"))
+    refused = written(csv, lambda handle: write_csv(rows, handle))
     conclude(len(found), refused, csv)
 
 

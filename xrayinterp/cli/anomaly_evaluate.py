@@ -57,7 +57,6 @@ def evaluate(
     if not asked or out is None:
         missing = "No task is named." if not asked else "There is no folder for the results."
         raise XrayInterpError(Code.BAD_OPTION, missing, "See --list." if not asked else "Name one with --out.")
-    folder_for(out)
     if size is not None and size % 8:
         raise XrayInterpError(Code.BAD_OPTION, f"The side {size} is no multiple of 8.", f"Say {8 * (size // 8)}.")
     from ..anomaly.protocol_conduct import conduct, plan
@@ -66,6 +65,7 @@ def evaluate(
 
     chosen = detectors_named(split_list(detectors or ["all"]))
     planned = plan(asked, chosen, seeds, Loading(data, size, limit), effort)
+    folder_for(out)
     with ticking(len(planned.cells()), "detectors") as tick:
         left = conduct(
             planned, out, device=device, budget=None if budget is None else 60 * budget, told=remark, tick=tick

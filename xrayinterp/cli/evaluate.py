@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .console import remark, ticking
-from .options import DEFAULT_MODEL, Device, FitOption, Model, Seed, StatedFit, fit_of, open_model, split_list
+from .options import (
+    DEFAULT_MODEL,
+    Device,
+    FitOption,
+    Model,
+    Seed,
+    StatedFit,
+    fit_of,
+    folder_for,
+    open_model,
+    split_list,
+)
 
 if TYPE_CHECKING:
     from ..evaluation.journal import Row
@@ -55,8 +65,6 @@ def evaluate(
     Writes values.parquet (one row a film, finding, method and measure), table.md and figure.svg.
     Films are of the test split unless --splits says otherwise.
     """
-    if out.exists() and not out.is_dir():
-        raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.")
     if data is not None:
         os.environ[DATA_ENV] = str(data)  # whatever else reads films takes them from the same place
     from ..attribution import METHODS
@@ -75,6 +83,7 @@ def evaluate(
         seed=seed,
         part=part_named(part),
     )
+    folder_for(out)
     with ticking(len(run.films) * len(run.methods), "measuring") as tick:
         measure_all(run, out, tick)
     rows = results(run, out)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -53,20 +53,11 @@ def predict(
     from ..anomaly.gate import load_gate
     from ..batch import predict_films, write_csv
 
-    part = csv.with_name(f"{csv.name}.part")
-    names = gathered(files, exclude=(csv, part))
+    names = gathered(files, exclude=(csv, unfinished(csv)))
     chest_model = open_model(model, device)
     rows = predict_films(names, chest_model, view=view_of(view), fit=fit_of(fit), gate=load_gate())
-    try:
-        csv.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-            refused = write_csv(tracked(rows, len(names), "Predicting"), chest_model.findings, handle)
-        part.replace(csv)
-    except OSError as error:
-        raise cannot_write(csv, error) from error
-    except KeyboardInterrupt:
-        remark(f"Interrupted: the rows so far are in {part}.")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    known = tracked(rows, len(names), "Predicting")
+    refused = written(csv, lambda handle: write_csv(known, chest_model.findings, handle))
     conclude(len(names), refused, csv)
 
 
@@ -190,6 +181,31 @@ def _known_methods(names: Sequence[str]) -> tuple[str, ...]:
     from ..attribution.registry import method_named
 
     return tuple(method_named(name).name for name in names)
+
+
+def unfinished(csv: Path) -> Path:
+    """Where a table lies until it is whole."""
+    return csv.with_name(f"{csv.name}.part")
+
+
+def written(csv: Path, write: Callable[[TextIO], int]) -> int:
+    """Write a table row by row and put it in its place once it is whole; how many films were refused.
+
+    Raises:
+        XrayInterpError: `bad-option` where nothing can be written there.
+    """
+    part = unfinished(csv)
+    try:
+        csv.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
+            refused = write(handle)
+        part.replace(csv)
+    except OSError as error:
+        raise cannot_write(csv, error) from error
+    except KeyboardInterrupt:
+        remark(f"Interrupted: the rows so far are in {part}.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    return refused
 
 
 def conclude(films: int, refused: int, where: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from ..errors import Code, XrayInterpError
 from ..paths import DATA_ENV
 from .console import remark, table, ticking
-from .options import Device, split_list
+from .options import Device, folder_for, split_list
 
 if TYPE_CHECKING:
     from ..studies.plan import Settings
@@ -70,13 +70,12 @@ def study(
         hint = f"Name one of {', '.join(STUDIES)}, or all." if not asked else "Name one with --out."
         raise XrayInterpError(Code.BAD_OPTION, missing, hint)
     chosen = list(STUDIES.values()) if "all" in asked else [study_named(name) for name in asked]
-    if out.exists() and not out.is_dir():
-        raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.")
     from ..paths import data_root
     from ..studies.conduct import conduct, epochs_left
 
     settings = _settings(epochs, size, width, batch, limit, folds, permutations)
     root = data_root(data)
+    folder_for(out)
     with ticking(epochs_left(chosen, root, out, settings, range(seeds)), "epochs") as tick:
         whole = conduct(
             chosen,
