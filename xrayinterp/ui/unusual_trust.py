@@ -20,10 +20,9 @@ def unusual_trust(case: Case, radiograph: Radiograph, way: str) -> None:
     with st.container(key="unusual-trust"):
         if not st.session_state.get(key):
             asked = "Measure whether this map follows what was learned (four maps)"
-            if not st.button(asked, key=f"measure-{key}"):
-                return
-            st.session_state[key] = True
-            st.rerun()
+            # by callback: a run that another one interrupts would lose the click
+            st.button(asked, key=f"measure-{key}", on_click=st.session_state.__setitem__, args=(key, True))
+            return
         with st.spinner("Measuring"):
             reading = page.told(services.attempt(lambda: unusual_services.unusual_lamp(radiograph, way)))
         if reading is not None:
