@@ -218,9 +218,11 @@ def test_the_report_of_a_stopped_film_begins_with_that_and_gives_no_probability(
     assert WARNING.message not in stopped["warnings"]
     assert "The input gate stopped this film: no probability is given." in stopped["summary"]
     assert "robability 0" not in stopped["summary"]
+    assert {row["probability"] for row in stopped["findings"]["rows"]} == {"none"}
     passed = content(explain(read(films[0]), "compact", "Effusion", anatomy=False))
     assert passed["stopped"] is None
     assert "Calibrated probability" in passed["summary"]
+    assert "none" not in {row["probability"] for row in passed["findings"]["rows"]}
 
 
 def test_explain_writes_logits_and_the_warning(cli: Cli, films: tuple[Path, Path], tmp_path: Path) -> None:

@@ -133,8 +133,11 @@ def conduct(
                 told(f"{_name(cell)} failed: {trouble}")
         tick()
     write(planned, cells, out, failed)
-    missing = sum(not cells.file(cell).is_file() for *_, cell in planned.cells())
-    return Missing(len(failed), missing - len(failed))
+    left = [
+        cell for *_, cell in planned.cells() if not cells.file(cell).is_file()
+    ]  # another process may have succeeded
+    unable = sum(cell in failed for cell in left)
+    return Missing(unable, len(left) - unable)
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,6 @@ def fit(
 ) -> None:
     """Fit a detector on normal films alone, calibrate it on others, and write it with a record of what normal means."""
     _check(out, files, dataset, normal, data)
-    for folder in (out.parent, *([work] if work else [])):
-        folder_for(folder)
     from ..anomaly.calibration import Calibration
     from ..anomaly.choice import expert_named
     from ..anomaly.files import LARGEST, MAX_BYTES, check_plan
@@ -105,6 +103,8 @@ def fit(
         settings = settings.last_only(chosen)
     most = MAX_BYTES if cloner == "small" else LARGEST
     check_plan(out.stem, chosen, settings, limit=most)
+    for folder in filter(None, (out.parent, work)):
+        folder_for(folder)
     normals: Normals
     if dataset is not None:
         normals = from_dataset(dataset, split_list(split), split_list(held_out), root=data, limit=limit)

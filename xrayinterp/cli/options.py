@@ -89,16 +89,15 @@ def cannot_write(path: Path, error: OSError) -> XrayInterpError:
     )
 
 
-def folder_for(out: Path) -> Path:
-    """A folder for results, made where it is not there, before any work is done.
+def folder_for(out: Path) -> None:
+    """Make a folder for results where it is not there, and see that it takes files, before any work is done.
 
     Raises:
         XrayInterpError: `bad-option` where nothing can be written there.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=out):
-            return out
+        TemporaryFile(dir=out).close()
     except FileExistsError:
         raise XrayInterpError(Code.BAD_OPTION, f"{out} is a file.", "Name a folder for the results.") from None
     except OSError as error:

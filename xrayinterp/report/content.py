@@ -37,7 +37,7 @@ def content(explanation: Explanation) -> dict[str, Any]:
         "disclaimer": words.DISCLAIMER,
         "research_only": words.RESEARCH_ONLY if explanation.card.research_only else None,
         "sha256": explanation.radiograph.sha256,
-        "stopped": WARNING.message if _stopped(explanation) else None,
+        "stopped": WARNING.message if WARNING in explanation.warnings else None,
         "summary": _summary(explanation),
         "facts": _facts(explanation),
         "reader": _reader(explanation.reader),
@@ -65,11 +65,6 @@ def content(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _stopped(explanation: Explanation) -> bool:
-    """Whether the input gate stopped the film: then nothing is said of what its scores are worth."""
-    return WARNING in explanation.warnings
-
-
 def _summary(explanation: Explanation) -> str:
     prediction = next(p for p in explanation.predictions if p.finding == explanation.finding)
     name = words.readable(explanation.finding)
@@ -82,7 +77,7 @@ def _summary(explanation: Explanation) -> str:
     if point is None:
         return f"{name}: logit {words.signed(prediction.logit)}. Without an operating point nothing is flagged."
     where = f"logit {words.signed(prediction.logit)}, operating point {words.signed(point.threshold)}"
-    if _stopped(explanation):
+    if WARNING in explanation.warnings:
         return f"{name}: {where}. The input gate stopped this film: no probability is given."
     if not prediction.assessed:
         return (

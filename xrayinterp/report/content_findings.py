@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..anomaly.gate_record import WARNING
 from ..explanation import Explanation, Prediction
 from . import charts, words
 
@@ -24,9 +25,10 @@ def findings(explanation: Explanation) -> dict[str, Any]:
     assessed = sorted((p for p in explanation.predictions if p.assessed), key=_lead, reverse=True)
     others = [p for p in explanation.predictions if not p.assessed]
     bars = {bar.finding: bar for bar in charts.finding_bars(assessed)}
+    stopped = WARNING in explanation.warnings
     return {
         "rows": [
-            _finding(p, bars.get(p.finding), chosen=p.finding == explanation.finding) for p in assessed
+            _finding(p, bars.get(p.finding), chosen=p.finding == explanation.finding, stopped=stopped) for p in assessed
         ],
         "others": [
             [words.readable(p.finding), words.signed(p.logit), words.why_not_assessed(p)] for p in others
@@ -51,9 +53,10 @@ def _lead(prediction: Prediction) -> float:
     return prediction.logit - (point.threshold if point else 0.0)
 
 
-def _finding(prediction: Prediction, bar: charts.FindingBar | None, *, chosen: bool) -> dict[str, Any]:
+def _finding(prediction: Prediction, bar: charts.FindingBar | None, *, chosen: bool, stopped: bool) -> dict[str, Any]:
+    """A row; of a film that the input gate stopped no probability is given."""
     point, calibration = prediction.operating_point, prediction.calibration
-    known = prediction.probability is not None and calibration is not None
+    known = prediction.probability is not None and calibration is not None and not stopped
     return {
         "name": words.readable(prediction.finding),
         "chosen": chosen,

@@ -79,7 +79,7 @@ def _unusual(case: Case, radiograph: Radiograph) -> Layer | None:
     """The map of unusualness, made when it is asked for."""
     with st.spinner("Making the map of unusualness"):
         made = page.told(services.attempt(lambda: unusual_services.unusual(radiograph, USUAL_WAY)))
-    return None if made is None else made.layer(asked=f"{case.sha256}")
+    return None if made is None else made.layer(asked=radiograph.sha256)
 
 
 def _coming(case: Case, work: Measurement[Explanation]) -> None:
